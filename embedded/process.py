@@ -1,0 +1,120 @@
+"""Background programs of the stack: started in their own session, found again, stopped whole."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked. One line: what, and the remedy."""
+
+
+class Program:
+    """One program of the stack and all the processes it starts.
+
+    Its process id and start time are kept in ``<home>/run/<name>.json``, so that a later command
+    finds exactly this program and never a stranger that got the same id.
+    """
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.name = name
+        self.log_file = home / "logs" / f"{name}.log"
+        self._id_file = home / "run" / f"{name}.json"
+
+    def find(self) -> psutil.Process | None:
+        """The running program, or None."""
+        try:
+            known = json.loads(self._id_file.read_text())
+            process = psutil.Process(known["pid"])
+            same = abs(process.create_time() - known["created"]) < 1
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (OSError, ValueError, KeyError, psutil.Error):
+            return None
+
+    def start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        ready: Callable[[], bool],
+        seconds: float,
+    ) -> None:
+        """Start it in the background and wait until it is ready.
+
+        Raises:
+            StackError: it ended, or was not ready in time; the line names its log.
+        """
+        for folder in (self.log_file.parent, self._id_file.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=self.log_file.parent.parent,
+            )
+        created = psutil.Process(child.pid).create_time()
+        self._id_file.write_text(json.dumps({"pid": child.pid, "created": created}))
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if child.poll() is not None:
+                self._id_file.unlink(missing_ok=True)
+                raise StackError(f"{self.name} did not start: read {self.log_file}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise StackError(
+                    f"{self.name} was not ready after {seconds:.0f} s: read {self.log_file}"
+                )
+            time.sleep(0.2)
+
+    def stop(self, seconds: float = 30) -> bool:
+        """End it and every process of its session; tells whether there was one.
+
+        First the program itself, so that it can end its own children in order; what is left
+        after ``seconds`` is killed.
+        """
+        process = self.find()
+        if process is None:
+            self._id_file.unlink(missing_ok=True)
+            return False
+        family = _session_of(process.pid)
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=seconds)
+        for straggler in {*alive, *_session_of(process.pid)}:
+            with suppress(psutil.NoSuchProcess):
+                straggler.kill()
+        psutil.wait_procs(alive, timeout=5)
+        self._id_file.unlink(missing_ok=True)
+        return True
+
+
+def _session_of(leader: int) -> list[psutil.Process]:
+    members = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == leader:
+                members.append(process)
+    return members
+
+
+def require_free_port(port: int, purpose: str, setting: str) -> None:
+    """Raises StackError if somebody already listens on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise StackError(
+                f"port {port}, wanted for {purpose}, is taken: stop what listens there, or set "
+                f"{setting} to a free port (in the environment or in .env)"
+            ) from None

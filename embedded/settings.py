@@ -1,0 +1,41 @@
+"""Settings of the embedded stack: environment variables ``WILDLIFE_…``, or lines of ``.env``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Field(ge=1024, le=65000)]
+
+
+class Settings(BaseSettings):
+    """Where the stack lives and listens. Everything binds to 127.0.0.1.
+
+    Attributes:
+        home: folder of all data, keys and logs; ignored by git.
+        store_port: the store's S3 port; the store's own parts take the nine ports after it.
+        airflow_port: Airflow's web page and API.
+        airflow_log_port: where the scheduler serves task logs to the page.
+        bucket: name of the bucket.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="WILDLIFE_", env_file=ROOT / ".env", extra="ignore", frozen=True
+    )
+
+    home: Path = ROOT / ".wildlife"
+    store_port: Port = 8333
+    airflow_port: Port = 8080
+    airflow_log_port: Port = 8793
+    bucket: str = Field("wildlife", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+
+    @property
+    def store_url(self) -> str:
+        return f"http://127.0.0.1:{self.store_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.airflow_port}"

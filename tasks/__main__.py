@@ -1,0 +1,72 @@
+"""``python -m tasks <step> --run-id ID --config JSON``: run one step of the workflow.
+
+The same command in a container, in a plain process, or typed by a person. Its exit code says
+whether a retry can help (``tasks.contract.errors``); success is the record in the bucket.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+from types import FrameType
+
+from tasks.contract.cache import Cache
+from tasks.contract.config import Config
+from tasks.contract.errors import StepError
+from tasks.contract.manifest import checked_run_id
+from tasks.contract.step import run_step
+from tasks.contract.store import Store
+from tasks.registry import STEP_NAMES, step_named
+
+log = logging.getLogger("tasks")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks",
+        description="Run one step of the wildlife training workflow.",
+        epilog="The bucket is set by WILDLIFE_BUCKET, AWS_ENDPOINT_URL and AWS' own variables.",
+    )
+    parser.add_argument("step", choices=STEP_NAMES, help="the step to run")
+    parser.add_argument("--run-id", required=True, help="the run that the step belongs to")
+    parser.add_argument(
+        "--config", default="{}", metavar="JSON", help="options as JSON; defaults for the rest"
+    )
+    given = parser.parse_args(arguments)
+    _log_lines_to_stdout()
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    try:
+        config = Config.parse(given.config)
+        run_step(
+            step_named(given.step),
+            config,
+            checked_run_id(given.run_id),
+            Store.from_environment(),
+            Cache.from_environment(),
+        )
+    except StepError as error:
+        log.error("%s failed: %s", given.step, error)
+        return error.exit_code
+    return 0
+
+
+def _log_lines_to_stdout() -> None:
+    """Plain lines, flushed one by one: what a container's log and Airflow's page can show."""
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def _exit_on_sigterm(signum: int, _frame: FrameType | None) -> None:
+    """Unwind through every ``with`` so that temporary files go, and exit as shells expect."""
+    sys.exit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

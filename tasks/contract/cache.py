@@ -1,0 +1,121 @@
+"""A bounded folder of verified files on this machine's disk. Only ever a cache.
+
+Files are named by their SHA-256, arrive by one atomic rename, and are checked again each time they
+are used, so a cache that was tampered with, truncated or filled up costs a download, never a wrong
+result. The least recently used files go first when the folder outgrows its limit.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+from tasks.contract.errors import ConfigurationError, InputError
+from tasks.contract.store import sha256_of
+
+_DEFAULT_LIMIT_GB = 50.0
+
+
+class Cache:
+    """Files by digest, below ``root``, at most ``limit`` bytes of them."""
+
+    def __init__(self, root: Path, limit: int = int(_DEFAULT_LIMIT_GB * 1e9)) -> None:
+        self.root = root
+        self.limit = limit
+        self._in_use: set[Path] = set()
+        root.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """``WILDLIFE_CACHE`` (a folder) and ``WILDLIFE_CACHE_GB`` (its limit)."""
+        root = environment.get("WILDLIFE_CACHE") or str(Path("~/.cache/wildlife").expanduser())
+        limit = environment.get("WILDLIFE_CACHE_GB") or str(_DEFAULT_LIMIT_GB)
+        try:
+            return cls(Path(root), int(float(limit) * 1e9))
+        except ValueError:
+            raise ConfigurationError(
+                f"WILDLIFE_CACHE_GB is {limit!r}: give a number of gigabytes, such as 50"
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"the cache folder {root} cannot be made ({error.strerror}): set WILDLIFE_CACHE "
+                "to a folder that can be written"
+            ) from None
+
+    def get(self, sha256: str) -> Path | None:
+        """The file with this digest, verified, or None."""
+        path = self._path(sha256)
+        if not path.is_file():
+            return None
+        if sha256_of(path) != sha256:
+            path.unlink(missing_ok=True)
+            return None
+        os.utime(path)
+        self._in_use.add(path)
+        return path
+
+    def fetch(self, sha256: str, name: str, download: Callable[[Path], object]) -> Path:
+        """The file with this digest: from the cache, or else by calling ``download(target)``.
+
+        Raises:
+            InputError: what was downloaded has another digest.
+        """
+        if cached := self.get(sha256):
+            return cached
+        with self.incoming() as target:
+            download(target)
+            actual = sha256_of(target)
+            if actual != sha256:
+                raise InputError(
+                    f"{name} has SHA-256 {actual}, not {sha256}: it was changed or damaged; "
+                    "put the right file back, or run with force"
+                )
+            return self.add(target, sha256)
+
+    def incoming(self) -> "_Incoming":
+        """A temporary file on the cache's own disk, removed on leaving unless it was added."""
+        return _Incoming(self.root)
+
+    def add(self, file: Path, sha256: str) -> Path:
+        """Move a file of this digest into the cache in one step."""
+        path = self._path(sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(path)
+        self._in_use.add(path)
+        self._evict()
+        return path
+
+    def _path(self, sha256: str) -> Path:
+        return self.root / "sha256" / sha256[:2] / sha256
+
+    def _evict(self) -> None:
+        """Drop the least recently used files of other steps until the limit holds."""
+        files = []
+        for path in self.root.glob("sha256/*/*"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue  # another step's eviction was faster
+            files.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if total <= self.limit:
+                return
+            if path not in self._in_use:
+                path.unlink(missing_ok=True)
+                total -= size
+
+
+class _Incoming:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __enter__(self) -> Path:
+        handle, name = tempfile.mkstemp(dir=self._root, prefix="incoming-")
+        os.close(handle)
+        self._path = Path(name)
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)

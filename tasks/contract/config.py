@@ -1,0 +1,238 @@
+"""Every option of the workflow, once.
+
+``Config`` is the DAG's trigger form (through its JSON schema), the steps' validator, and what the
+report prints. It is flat, because Airflow's form is; it is composed of one class per step, because
+a step sees only its own slice, and only that slice enters the step's fingerprint.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tasks.contract.errors import ConfigurationError
+
+
+class Options(BaseModel):
+    """Base of all option groups: immutable, and an unknown name is an error, not a shrug."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def option(default: Any, section: str, title: str, description: str, **constraints: Any) -> Any:
+    """A field with what the trigger form shows: its section, a human title and a help text."""
+    return Field(
+        default,
+        title=title,
+        description=description,
+        json_schema_extra={"section": section},
+        **constraints,
+    )
+
+
+Share = Annotated[float, Field(ge=0.05, le=0.4)]
+
+
+class Seeded(Options):
+    seed: int = option(
+        20,
+        "Data",
+        "Seed",
+        "Seeds the split and the training; the same seed and data give the same split for ever.",
+        ge=0,
+        le=2**31 - 1,
+    )
+
+
+class FetchOptions(Options):
+    archive: str = option(
+        "datasets/oregon-wildlife.zip",
+        "Data",
+        "Archive",
+        "Key of the photo archive in the bucket. A photo's class is the folder it lies in.",
+        pattern=r"^[^/\s][^\n\r]*$",
+        max_length=1024,
+    )
+
+
+class PreprocessOptions(Seeded):
+    image_size: int = option(
+        224,
+        "Data",
+        "Image size",
+        "Width and height in pixels that every photo is resized to; EfficientNet-B0 expects 224.",
+        ge=32,
+        le=600,
+    )
+    validation_share: Share = option(
+        0.15, "Data", "Validation share", "Share of the photos that training is watched on."
+    )
+    test_share: Share = option(
+        0.15, "Data", "Test share", "Share of the photos that only the final comparison sees."
+    )
+    min_photos_per_class: int = option(
+        10,
+        "Data",
+        "Fewest photos per class",
+        "The run fails, and lists them, if a class has fewer usable photos than this.",
+        ge=3,
+        le=100_000,
+    )
+    max_refused_share: float = option(
+        0.25,
+        "Data",
+        "Largest share of refused photos",
+        "The run fails if more than this share of the archive's photos cannot be used.",
+        ge=0.0,
+        le=1.0,
+    )
+    near_duplicate_bits: int = option(
+        4,
+        "Data",
+        "Near-duplicate distance",
+        "Photos whose 64-bit perceptual hashes differ in at most this many bits stay in one split.",
+        ge=0,
+        le=16,
+    )
+
+
+class TrainOptions(Seeded):
+    """What both arms have in common."""
+
+    batch_size: int = option(
+        16, "Training", "Batch size", "Photos per gradient step, in both arms.", ge=1, le=4096
+    )
+
+
+class ScratchOptions(TrainOptions):
+    scratch_epochs: int = option(
+        20,
+        "Training",
+        "Epochs, from scratch",
+        "Passes over the training photos for the network that starts from random weights.",
+        ge=1,
+        le=1000,
+    )
+    scratch_learning_rate: float = option(
+        0.001,
+        "Training",
+        "Learning rate, from scratch",
+        "Adam's step size for the network that starts from random weights.",
+        gt=0.0,
+        le=1.0,
+    )
+
+
+class TransferOptions(TrainOptions):
+    transfer_epochs: int = option(
+        20,
+        "Training",
+        "Epochs, transfer",
+        "Passes over the training photos for the new head on the pretrained network.",
+        ge=1,
+        le=1000,
+    )
+    transfer_learning_rate: float = option(
+        0.001,
+        "Training",
+        "Learning rate, transfer",
+        "Adam's step size for the new head on the pretrained network.",
+        gt=0.0,
+        le=1.0,
+    )
+    weights: str = option(
+        "imagenet",
+        "Training",
+        "Pretrained weights",
+        "'imagenet' (Keras' official file), 'lite0' (EfficientNet-Lite0's ImageNet weights laid "
+        "into B0, for sites that cannot reach Keras' host), or the key of a .weights.h5 file in "
+        "the bucket.",
+        pattern=r"^(imagenet|lite0|[^/\s][^\n\r]*\.h5)$",
+        max_length=1024,
+        examples=["imagenet", "lite0", "weights/my-backbone.weights.h5"],
+    )
+    weights_sha256: str = option(
+        "",
+        "Training",
+        "SHA-256 of the weights",
+        "Needed when the weights are a key in the bucket; the run fails if the file differs.",
+        pattern=r"^([0-9a-f]{64})?$",
+    )
+
+    @model_validator(mode="after")
+    def _own_weights_are_pinned(self) -> Self:
+        if self.weights not in ("imagenet", "lite0") and not self.weights_sha256:
+            raise ValueError(
+                f"weights_sha256 is needed with weights={self.weights!r}: "
+                "give the file's SHA-256 so that no other file is ever trained on"
+            )
+        return self
+
+
+class CompareOptions(Options):
+    title: str = option(
+        "",
+        "Report",
+        "Title",
+        "Heading of the report; empty takes the data set's own name.",
+        max_length=200,
+    )
+
+
+class Config(FetchOptions, PreprocessOptions, ScratchOptions, TransferOptions, CompareOptions):
+    """All options of one run."""
+
+    force: bool = option(
+        False, "Run", "Recompute", "Compute every step again even if nothing has changed."
+    )
+
+    @model_validator(mode="after")
+    def _training_keeps_the_larger_part(self) -> Self:
+        if self.validation_share + self.test_share > 0.6:
+            raise ValueError(
+                "validation_share and test_share leave less than 40 % of the photos for training: "
+                "lower one of them"
+            )
+        return self
+
+    @classmethod
+    def parse(cls, options: str | Mapping[str, Any]) -> Self:
+        """Validate options that came from outside (a form, a command line).
+
+        Raises:
+            ConfigurationError: names every wrong option and what it may be, in one line.
+        """
+        try:
+            if isinstance(options, str):
+                options = json.loads(options)
+            return cls.model_validate(options)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(
+                f"the configuration is not JSON ({error}): give an object like "
+                '{"scratch_epochs": 5}'
+            ) from error
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error, cls)) from error
+
+    def slice(self, options: type[Options]) -> Options:
+        """The part of this configuration that one step may see."""
+        return options.model_validate(self.model_dump(include=set(options.model_fields)))
+
+
+def _explain(error: ValidationError, model: type[Options]) -> str:
+    complaints = []
+    for fault in error.errors(include_url=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(sorted(model.model_fields))
+            complaints.append(f"unknown option {name!r}: the options are {known}")
+        elif not name:
+            complaints.append(fault["msg"].removeprefix("Value error, "))
+        else:
+            complaints.append(f"option {name!r} is {fault['input']!r}: {fault['msg']}")
+    return "; ".join(complaints)
+
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -1,0 +1,150 @@
+"""The prepared data set: one row per photo, and the pixels in fixed-size uint8 records.
+
+``photos.jsonl`` and ``refused.jsonl`` say what became of every photo of the archive;
+``<split>-<number>.rgb`` hold the kept ones, row after row of height x width x 3 bytes (RGB,
+0..255), decoded once in preprocessing so that training needs no decoder and can read any photo at
+random. A label is the place of the class in the sorted list of classes, 0..N-1.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from tasks.contract.config import Split
+from tasks.contract.errors import InputError
+
+PHOTOS_FILE = "photos.jsonl"
+REFUSED_FILE = "refused.jsonl"
+
+Pixels = NDArray[np.uint8]
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class Photo(BaseModel):
+    """A kept photo.
+
+    Attributes:
+        photo: SHA-256 (hex) of the decoded pixels at full size; its identity for ever.
+        entry: where it lies in the archive.
+        label: 0..N-1, the place of its class in the sorted classes.
+        group: the ``photo`` of the first of its near duplicates; never crosses a split.
+        shard, position: which record file, and which record in it.
+        crc32: of the record's bytes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    photo: str
+    entry: str
+    class_name: str
+    label: int
+    split: Split
+    group: str
+    width: int
+    height: int
+    shard: str
+    position: int
+    crc32: int
+
+
+class Refusal(BaseModel):
+    """A photo of the archive that is not used, and why.
+
+    ``reason`` is one of a few words to count by; ``detail`` is for the reader.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    entry: str
+    class_name: str
+    reason: str
+    detail: str
+
+
+def write_rows(path: Path, rows: Iterable[BaseModel]) -> None:
+    """JSON lines, one row each."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(row.model_dump_json() + "\n")
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """What ``write_rows`` wrote."""
+    with path.open(encoding="utf-8") as file:
+        return [kind.model_validate_json(line) for line in file]
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """The photos of one split with random access to their pixels, which stay on disk.
+
+    Attributes:
+        photos: the rows, in the order of the labels and of the pixels.
+        labels: int32, shape (len,).
+    """
+
+    photos: Sequence[Photo]
+    labels: NDArray[np.int32]
+    image_size: int
+    _records: Mapping[str, Pixels]
+
+    @classmethod
+    def open(
+        cls, photos: Iterable[Photo], split: Split, image_size: int, path_of: Callable[[str], Path]
+    ) -> Self:
+        """Map one split's record files.
+
+        Args:
+            path_of: gives the local path of a record file by its name.
+
+        Raises:
+            InputError: the split has no photos, or a record file has another length.
+        """
+        rows = [photo for photo in photos if photo.split == split]
+        if not rows:
+            raise InputError(
+                f"the {split} split has no photos: give the archive more photos per class, "
+                f"or raise {split}_share"
+            )
+        shape = (-1, image_size, image_size, 3)
+        records = {}
+        for shard in sorted({photo.shard for photo in rows}):
+            flat = np.memmap(path_of(shard), dtype=np.uint8, mode="r")
+            if flat.size % (image_size * image_size * 3):
+                raise InputError(
+                    f"{shard} does not hold whole {image_size}x{image_size} photos: "
+                    "run preprocess again with force"
+                )
+            records[shard] = flat.reshape(shape)
+        labels = np.array([photo.label for photo in rows], dtype=np.int32)
+        return cls(rows, labels, image_size, records)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def pixels(self, rows: Sequence[int] | NDArray[Any]) -> Pixels:
+        """Copy some photos, by their place in ``photos``: uint8 (len(rows), size, size, 3)."""
+        out = np.empty((len(rows), self.image_size, self.image_size, 3), dtype=np.uint8)
+        for place, row in enumerate(rows):
+            photo = self.photos[row]
+            out[place] = self._records[photo.shard][photo.position]
+        return out
+
+    def verify(self) -> None:
+        """Check every record against its checksum.
+
+        Raises:
+            InputError: names the first photo whose record is damaged.
+        """
+        for photo in self.photos:
+            if zlib.crc32(self._records[photo.shard][photo.position].tobytes()) != photo.crc32:
+                raise InputError(
+                    f"record {photo.position} of {photo.shard} ({photo.entry!r}) is damaged: "
+                    "run preprocess again with force"
+                )

@@ -1,0 +1,284 @@
+"""Running a step: find its result, or compute it and publish it.
+
+A step is a function from manifests to a manifest. This module owns everything around the function:
+the fingerprint, the verified cache hit, the local copies of its inputs, the publication in the
+right order, and the run's record of it.
+"""
+
+import importlib.util
+import logging
+import mimetypes
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache as memoized
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tasks.contract.cache import Cache
+from tasks.contract.config import Config, Options
+from tasks.contract.errors import InputError
+from tasks.contract.manifest import (
+    FileReference,
+    Manifest,
+    RunRecord,
+    artifact_key,
+    digest_of,
+    now,
+    record_key,
+)
+from tasks.contract.store import Store, sha256_of
+
+log = logging.getLogger(__name__)
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of the workflow.
+
+    Attributes:
+        name: the node's name in the DAG and in the bucket.
+        code: the packages and modules that determine its result; part of the fingerprint.
+        options: the slice of the configuration that it sees.
+        inputs: names of the steps whose results it reads.
+        run: the step itself; writes files to ``job.output`` and returns facts.
+        external: digests of inputs that no step made (the archive), by name.
+        after: what is done for each run, cached or not (the report's copy for readers).
+    """
+
+    name: str
+    code: tuple[str, ...]
+    options: type[Options]
+    run: "Callable[[Job], Facts]"
+    inputs: tuple[str, ...] = ()
+    external: Callable[[Store, Any], dict[str, str]] = lambda _store, _options: {}
+    after: Callable[[Store, str, Manifest], None] = lambda _store, _run_id, _manifest: None
+
+
+class Artifact:
+    """A step's published result as another step sees it: facts, and files on the local disk."""
+
+    def __init__(self, manifest: Manifest, store: Store, cache: Cache) -> None:
+        self.manifest = manifest
+        self.facts = manifest.facts
+        self._store = store
+        self._cache = cache
+
+    def path(self, name: str) -> Path:
+        """A verified local copy of one of its files.
+
+        Raises:
+            InputError: it has no such file, or the stored bytes are not those of the manifest.
+        """
+        try:
+            reference = self.manifest.files[name]
+        except KeyError:
+            raise InputError(
+                f"the result of {self.manifest.step} has no file {name!r}: run it again with force"
+            ) from None
+        return fetch_file(reference, self._store, self._cache)
+
+
+@dataclass
+class Job:
+    """What a step's function works with.
+
+    Attributes:
+        output: a folder; every file left in it becomes part of the result.
+        scratch: a folder for what is not.
+        measurements: what may differ between executions (seconds, rates); not part of the digest.
+    """
+
+    run_id: str
+    options: Any
+    inputs: Mapping[str, Artifact]
+    output: Path
+    scratch: Path
+    store: Store
+    cache: Cache
+    measurements: dict[str, Any] = field(default_factory=dict)
+
+
+def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache) -> RunRecord:
+    """Bring about one step's result for one run.
+
+    The record of an earlier attempt is removed first and written last: while it is absent, the
+    step is not done, whatever else happened.
+
+    Raises:
+        StepError: one line for the person who must act.
+    """
+    started = now()
+    clock = time.monotonic()
+    store.require_bucket()
+    store.delete(record_key(run_id, step.name))
+    options = config.slice(step.options)
+    upstream = {name: read_record(store, run_id, name).manifest for name in step.inputs}
+    inputs = {name: manifest.digest for name, manifest in upstream.items()}
+    inputs |= step.external(store, options)
+    fingerprint = fingerprint_of(step, options, inputs)
+
+    manifest = None if config.force else find_manifest(store, step.name, fingerprint)
+    cached = manifest is not None
+    if manifest is None:
+        log.info("%s: computing %s", step.name, fingerprint[:12])
+        artifacts = {name: Artifact(made, store, cache) for name, made in upstream.items()}
+        with tempfile.TemporaryDirectory(prefix=f"{step.name}-", dir=cache.root) as folder:
+            output, scratch = Path(folder, "output"), Path(folder, "scratch")
+            output.mkdir()
+            scratch.mkdir()
+            job = Job(run_id, options, artifacts, output, scratch, store, cache)
+            facts = step.run(job)
+            job.measurements["seconds"] = round(time.monotonic() - clock, 3)
+            manifest = _publish(step, fingerprint, options, inputs, facts, job)
+    step.after(store, run_id, manifest)
+    record = RunRecord(
+        run_id=run_id,
+        step=step.name,
+        cached=cached,
+        started=started,
+        finished=now(),
+        manifest=manifest,
+    )
+    store.write(record_key(run_id, step.name), record.model_dump_json(indent=1).encode())
+    log.info(
+        "%s: %s in %.1f s (%s)",
+        step.name,
+        f"unchanged since run {manifest.produced_by.get('run_id')}" if cached else "done",
+        time.monotonic() - clock,
+        store.uri(manifest.key),
+    )
+    return record
+
+
+def fingerprint_of(step: Step, options: Options, inputs: Mapping[str, str]) -> str:
+    """Digest of all that determines a step's result: its code, its options and its inputs."""
+    return digest_of(
+        {
+            "step": step.name,
+            "code": {module: code_digest(module) for module in step.code},
+            "options": options.model_dump(mode="json"),
+            "inputs": dict(inputs),
+        }
+    )
+
+
+@memoized
+def code_digest(module: str) -> str:
+    """SHA-256 (hex) over a module's source, or over all files of a package by relative name."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    if spec.submodule_search_locations is None:
+        return sha256_of(Path(spec.origin))
+    root = Path(spec.origin).parent
+    sources = (path for path in root.rglob("*") if path.is_file())
+    return digest_of(
+        {
+            str(path.relative_to(root)): sha256_of(path)
+            for path in sources
+            if "__pycache__" not in path.parts
+        }
+    )
+
+
+def find_manifest(store: Store, step: str, fingerprint: str) -> Manifest | None:
+    """The published result of this fingerprint, if every file of it is still in the store."""
+    content = store.read(artifact_key(step, fingerprint, "manifest.json"))
+    if content is None:
+        return None
+    manifest = Manifest.model_validate_json(content)
+    for name, file in manifest.files.items():
+        head = store.head(file.key)
+        if head is None or head.size != file.size or head.etag != file.etag:
+            log.warning("%s: stored file %r is gone or changed: computing again", step, name)
+            return None
+    return manifest
+
+
+def read_record(store: Store, run_id: str, step: str) -> RunRecord:
+    """What a run has of a step.
+
+    Raises:
+        InputError: the step has not finished in this run.
+    """
+    content = store.read(record_key(run_id, step))
+    if content is None:
+        raise InputError(f"run {run_id!r} has no result of {step!r} yet: run that step first")
+    return RunRecord.model_validate_json(content)
+
+
+def fetch_file(reference: FileReference, store: Store, cache: Cache) -> Path:
+    """A verified local copy of a stored file.
+
+    Raises:
+        InputError: it is gone, or its bytes are not those that were published.
+    """
+
+    def download(target: Path) -> None:
+        head = store.head(reference.key)
+        if head is None:
+            raise InputError(f"{store.uri(reference.key)} is gone: run with force to make it again")
+        store.download(head, target)
+
+    return cache.fetch(reference.sha256, store.uri(reference.key), download)
+
+
+def _publish(
+    step: Step,
+    fingerprint: str,
+    options: Options,
+    inputs: Mapping[str, str],
+    facts: Facts,
+    job: Job,
+) -> Manifest:
+    """Put every file, then the manifest."""
+    files = {}
+    for path in sorted(path for path in job.output.rglob("*") if path.is_file()):
+        name = path.relative_to(job.output).as_posix()
+        files[name] = _upload(step, fingerprint, name, path, job)
+    manifest = Manifest(
+        step=step.name,
+        fingerprint=fingerprint,
+        options=options.model_dump(mode="json"),
+        inputs=dict(inputs),
+        files=files,
+        facts=facts,
+        measurements=job.measurements,
+        produced_by={"run_id": job.run_id} | provenance(),
+        created=now(),
+    )
+    job.store.write(manifest.key, manifest.model_dump_json(indent=1).encode())
+    return manifest
+
+
+def _upload(step: Step, fingerprint: str, name: str, path: Path, job: Job) -> FileReference:
+    """Put one file under its own digest, and keep it as this machine's cached copy."""
+    sha256 = sha256_of(path)
+    key = artifact_key(step.name, fingerprint, f"{sha256[:16]}/{name}")
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    reference = job.store.upload(path, key, sha256, content_type)
+    job.cache.add(path, sha256)
+    return reference
+
+
+def provenance() -> dict[str, str]:
+    """Source revision, image and library versions: where a result came from."""
+    found = {
+        "revision": os.environ.get("WILDLIFE_REVISION", "unknown"),
+        "image": os.environ.get("WILDLIFE_IMAGE", "none: a plain process"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    for package in ("tensorflow", "keras", "numpy", "pillow", "boto3", "matplotlib"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

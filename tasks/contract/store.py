@@ -1,0 +1,289 @@
+"""The object store: the only thing that steps share. Any S3 server, through boto3 alone."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from boto3.exceptions import Boto3Error, S3UploadFailedError
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ResponseStreamingError,
+)
+from botocore.exceptions import (
+    ConnectionError as EndpointError,
+)
+
+from tasks.contract.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    InputError,
+    StepError,
+    UnavailableError,
+)
+from tasks.contract.manifest import FileReference
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Where the bucket is. The keys come from AWS' own chain (environment, profile, role)."""
+
+    bucket: str
+    endpoint_url: str | None = None
+    region: str = "us-east-1"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        bucket = environment.get("WILDLIFE_BUCKET", "")
+        if not bucket:
+            raise ConfigurationError(
+                "WILDLIFE_BUCKET is not set: export the name of the bucket that holds the data sets"
+            )
+        return cls(
+            bucket=bucket,
+            endpoint_url=environment.get("AWS_ENDPOINT_URL") or None,
+            region=environment.get("AWS_DEFAULT_REGION") or "us-east-1",
+        )
+
+
+@dataclass(frozen=True)
+class ObjectHead:
+    key: str
+    size: int
+    etag: str
+
+
+class Store:
+    """One bucket. Every failure is a ``StepError`` whose one line names the object."""
+
+    def __init__(self, settings: StoreSettings, client: Any = None) -> None:
+        self.settings = settings
+        self.bucket = settings.bucket
+        self._client = client or boto3.Session().client(
+            "s3",
+            endpoint_url=settings.endpoint_url,
+            region_name=settings.region,
+            config=ClientConfig(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 4},
+                max_pool_connections=16,
+            ),
+        )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        return cls(StoreSettings.from_environment())
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Size (bytes) and ETag of an object, or None if there is none.
+
+        Raises:
+            InputError: there is no such bucket.
+            AccessDeniedError, UnavailableError: as for every call.
+        """
+        try:
+            with self._translated(key):
+                answer = self._client.head_object(Bucket=self.bucket, Key=key)
+        except _MissingObjectError:
+            self.require_bucket()  # a HEAD answers 404 for a missing bucket just the same
+            return None
+        return ObjectHead(key, answer["ContentLength"], answer["ETag"].strip('"'))
+
+    def require_bucket(self) -> None:
+        try:
+            with self._translated(""):
+                self._client.head_bucket(Bucket=self.bucket)
+        except _MissingObjectError:
+            raise self._no_bucket() from None
+
+    def list(self, prefix: str) -> Iterator[ObjectHead]:
+        """All objects below a prefix, in key order."""
+        with self._translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield ObjectHead(item["Key"], item["Size"], item["ETag"].strip('"'))
+
+    def read(self, key: str) -> bytes | None:
+        """The whole of a small object, or None if there is none."""
+        try:
+            with self._translated(key):
+                return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+        except _MissingObjectError:
+            return None
+
+    def write(self, key: str, content: bytes, content_type: str = "application/json") -> None:
+        """Put a small object in one atomic request."""
+        with self._translated(key):
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=content, ContentType=content_type
+            )
+
+    def write_json(self, key: str, document: Any) -> None:
+        self.write(key, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+
+    def delete(self, key: str) -> None:
+        with self._translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def upload(self, path: Path, key: str, sha256: str, content_type: str) -> FileReference:
+        """Put a file of a known SHA-256 (in parts if it is large) and say what was put."""
+        extra = {"ContentType": content_type}
+        with self._translated(key):
+            self._client.upload_file(str(path), self.bucket, key, ExtraArgs=extra)
+        head = self.head(key)
+        size = path.stat().st_size
+        if head is None or head.size != size:
+            raise UnavailableError(
+                f"the store did not keep {self.uri(key)} whole "
+                f"({head.size if head else 0} of {size} bytes): try again"
+            )
+        return FileReference(key=key, size=size, sha256=sha256, etag=head.etag)
+
+    def copy(self, source: str, target: str, content_type: str) -> None:
+        """Copy an object inside the bucket, without its bytes passing through here."""
+        with self._translated(source):
+            self._client.copy_object(
+                Bucket=self.bucket,
+                Key=target,
+                CopySource={"Bucket": self.bucket, "Key": source},
+                ContentType=content_type,
+                MetadataDirective="REPLACE",
+            )
+
+    def download(self, head: ObjectHead, target: Path) -> str:
+        """Stream exactly the version of an object that ``head`` describes into a file.
+
+        A connection that breaks is resumed from the byte it broke at, still pinned to the ETag.
+
+        Returns:
+            SHA-256 (hex) of the bytes.
+
+        Raises:
+            InputError: the object changed or vanished meanwhile.
+            UnavailableError: it kept breaking.
+        """
+        digest = hashlib.sha256()
+        received = 0
+        attempts_left = 5
+        with target.open("wb") as file:
+            while received < head.size:
+                try:
+                    with self._translated(head.key):
+                        answer = self._client.get_object(
+                            Bucket=self.bucket,
+                            Key=head.key,
+                            IfMatch=f'"{head.etag}"',
+                            Range=f"bytes={received}-",
+                        )
+                        for chunk in answer["Body"].iter_chunks(_CHUNK):
+                            file.write(chunk)
+                            digest.update(chunk)
+                            received += len(chunk)
+                except UnavailableError:
+                    attempts_left -= 1
+                    if not attempts_left:
+                        raise
+                    time.sleep(5 - attempts_left)
+                except _MissingObjectError:
+                    raise InputError(
+                        f"{self.uri(head.key)} vanished while it was being read: put it back"
+                    ) from None
+        if received != head.size:
+            raise InputError(
+                f"{self.uri(head.key)} sent {received} bytes instead of {head.size}: "
+                "check the object and run again"
+            )
+        return digest.hexdigest()
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def _no_bucket(self) -> InputError:
+        return InputError(
+            f"there is no bucket {self.bucket!r} at {self.settings.endpoint_url or 'AWS'}: "
+            "create it, or set WILDLIFE_BUCKET to the right name"
+        )
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        where = self.settings.endpoint_url or "AWS"
+        try:
+            yield
+        except (ClientError, S3UploadFailedError) as error:
+            raise self._explain(error, key) from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise AccessDeniedError(
+                f"no access key for the object store at {where}: set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY (in Airflow: the connection 'wildlife_store')"
+            ) from error
+        except (
+            ConnectionError,
+            EndpointError,
+            HTTPClientError,
+            IncompleteReadError,
+            ResponseStreamingError,
+        ) as error:
+            raise UnavailableError(
+                f"the object store at {where} does not answer ({type(error).__name__}): start it, "
+                "or set AWS_ENDPOINT_URL to where it is"
+            ) from error
+        except (BotoCoreError, Boto3Error, ValueError) as error:
+            if isinstance(error, StepError):
+                raise
+            raise ConfigurationError(
+                f"the object store's settings do not work ({error}): check AWS_ENDPOINT_URL "
+                "and WILDLIFE_BUCKET"
+            ) from error
+
+    def _explain(self, error: Exception, key: str) -> Exception:
+        response = getattr(error, "response", {}) or {}
+        code = str(response.get("Error", {}).get("Code", ""))
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        text = f"{code} {error}"
+        if "NoSuchBucket" in text:
+            return self._no_bucket()
+        if code in ("404", "NoSuchKey", "NotFound"):
+            return _MissingObjectError(key)
+        if status in (401, 403) or "AccessDenied" in text or "SignatureDoesNotMatch" in text:
+            return AccessDeniedError(
+                f"the object store refused the access key for {self.uri(key)}: check "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (in Airflow: the connection "
+                "'wildlife_store')"
+            )
+        if status == 412:
+            return InputError(
+                f"{self.uri(key)} was replaced while it was being read: run again to use "
+                "the new one"
+            )
+        if status >= 500 or status == 429:
+            return UnavailableError(
+                f"the object store failed on {self.uri(key)} (HTTP {status} {code}): "
+                "try again later"
+            )
+        return InputError(f"the object store refused {self.uri(key)}: {error}")
+
+
+class _MissingObjectError(Exception):
+    """A 404; each caller knows what it means there."""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,74 @@
+"""The store keeps what it is given, and says in one line what went wrong."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tasks.contract.errors import AccessDeniedError, InputError, UnavailableError
+from tasks.contract.store import Store, StoreSettings
+
+
+def test_a_written_object_is_read_back(store: Store) -> None:
+    store.write("a/b c:+é.json", b"{}")
+    assert store.read("a/b c:+é.json") == b"{}"
+    assert [head.key for head in store.list("a/")] == ["a/b c:+é.json"]
+
+
+def test_an_absent_object_is_none(store: Store) -> None:
+    assert store.head("nowhere") is None
+    assert store.read("nowhere") is None
+
+
+def test_a_file_is_uploaded_and_downloaded_whole(store: Store, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 50_000  # 12.8 MB: goes up in parts
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+
+    reference = store.upload(source, "big", digest, "application/octet-stream")
+    head = store.head("big")
+
+    assert head is not None
+    assert (reference.size, reference.etag) == (len(content), head.etag)
+    assert store.download(head, target) == digest
+    assert target.read_bytes() == content
+
+
+def test_an_object_replaced_during_its_download_is_refused(store: Store, tmp_path: Path) -> None:
+    store.write("key", b"old")
+    head = store.head("key")
+    assert head is not None
+    store.write("key", b"new")
+    with pytest.raises(InputError, match=r"s3://wildlife/key was replaced"):
+        store.download(head, tmp_path / "target")
+
+
+def test_a_missing_bucket_is_named(store: Store) -> None:
+    elsewhere = Store(StoreSettings("no-such-bucket", store.settings.endpoint_url))
+    for call in (
+        lambda: elsewhere.head("k"),
+        lambda: elsewhere.read("k"),
+        elsewhere.require_bucket,
+        lambda: list(elsewhere.list("")),
+    ):
+        with pytest.raises(InputError, match="there is no bucket 'no-such-bucket'"):
+            call()
+
+
+def test_a_wrong_key_is_said_to_be_wrong(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    stranger = Store.from_environment()
+    for call in (
+        lambda: stranger.head("k"),
+        lambda: stranger.read("k"),
+        lambda: stranger.write("k", b""),
+    ):
+        with pytest.raises(AccessDeniedError, match="refused the access key"):
+            call()
+
+
+def test_a_store_that_is_down_is_worth_a_retry(store: Store) -> None:
+    nobody = Store(StoreSettings("wildlife", "http://127.0.0.1:9"))
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9 does not answer"):
+        nobody.head("k")
