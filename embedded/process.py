@@ -38,18 +38,8 @@ class Program:
         except (OSError, ValueError, KeyError, psutil.Error):
             return None
 
-    def start(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        ready: Callable[[], bool],
-        seconds: float,
-    ) -> None:
-        """Start it in the background and wait until it is ready.
-
-        Raises:
-            StackError: it ended, or was not ready in time; the line names its log.
-        """
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start it in the background, in a session of its own."""
         for folder in (self.log_file.parent, self._id_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
@@ -64,13 +54,18 @@ class Program:
             )
         created = psutil.Process(child.pid).create_time()
         self._id_file.write_text(json.dumps({"pid": child.pid, "created": created}))
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait until it is ready for use.
+
+        Raises:
+            StackError: it ended, or was not ready in time; the line names its log.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
-            if child.poll() is not None:
-                self._id_file.unlink(missing_ok=True)
+            if self.find() is None:
                 raise StackError(f"{self.name} did not start: read {self.log_file}")
             if time.monotonic() > deadline:
-                self.stop()
                 raise StackError(
                     f"{self.name} was not ready after {seconds:.0f} s: read {self.log_file}"
                 )
@@ -86,11 +81,11 @@ class Program:
         if process is None:
             self._id_file.unlink(missing_ok=True)
             return False
-        family = _session_of(process.pid)
+        family = _family_of(process)
         with suppress(psutil.NoSuchProcess):
             process.terminate()
         _, alive = psutil.wait_procs(family, timeout=seconds)
-        for straggler in {*alive, *_session_of(process.pid)}:
+        for straggler in alive:
             with suppress(psutil.NoSuchProcess):
                 straggler.kill()
         psutil.wait_procs(alive, timeout=5)
@@ -98,13 +93,14 @@ class Program:
         return True
 
 
-def _session_of(leader: int) -> list[psutil.Process]:
-    members = []
-    for process in psutil.process_iter():
+def _family_of(process: psutil.Process) -> list[psutil.Process]:
+    """The program, its descendants, and whatever of its session was orphaned."""
+    family = {process, *process.children(recursive=True)}
+    for other in psutil.process_iter():
         with suppress(ProcessLookupError, PermissionError):
-            if os.getsid(process.pid) == leader:
-                members.append(process)
-    return members
+            if os.getsid(other.pid) == process.pid:
+                family.add(other)
+    return list(family)
 
 
 def require_free_port(port: int, purpose: str, setting: str) -> None:

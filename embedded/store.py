@@ -1,15 +1,14 @@
 """The embedded object store: SeaweedFS, a real S3 server, from PyPI and on 127.0.0.1 only."""
 
-import json
 import os
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from embedded.keys import keys_of
 from embedded.process import Program, StackError, require_free_port
 from embedded.settings import Settings
 
@@ -17,33 +16,19 @@ from embedded.settings import Settings
 PORTS = 10
 
 
-@dataclass(frozen=True)
-class Keys:
-    """The store's random access key, made once and kept where only its owner reads it."""
-
-    access_key: str
-    secret_key: str
-
-    @classmethod
-    def of(cls, home: Path) -> "Keys":
-        file = home / "secrets" / "store.json"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            made = {"access_key": secrets.token_hex(10), "secret_key": secrets.token_hex(20)}
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                json.dump(made, out)
-        return cls(**json.loads(file.read_text()))
-
-
 def store_environment(settings: Settings) -> dict[str, str]:
     """What a step, or any S3 client, needs to reach the embedded store."""
-    keys = Keys.of(settings.home)
+    keys = keys_of(
+        settings.home,
+        "store",
+        lambda: {"access_key": secrets.token_hex(10), "secret_key": secrets.token_hex(20)},
+    )
     return {
         "WILDLIFE_BUCKET": settings.bucket,
         "AWS_ENDPOINT_URL": settings.store_url,
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": keys.access_key,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_ACCESS_KEY_ID": keys["access_key"],
+        "AWS_SECRET_ACCESS_KEY": keys["secret_key"],
     }
 
 
@@ -70,7 +55,8 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false"]
     command += ["-master.telemetry=false"]
     keys = {**store_environment(settings), "S3_BUCKET": settings.bucket}
-    program.start(command, {**environment, **keys}, lambda: _answers(settings), seconds=60)
+    program.start(command, {**environment, **keys})
+    program.wait_until(lambda: _answers(settings), seconds=60)
 
 
 def stop_store(settings: Settings) -> bool:

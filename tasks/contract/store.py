@@ -62,9 +62,12 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class ObjectHead:
+    """What a HEAD tells. ``sha256`` (hex) is known of files that ``Store.upload`` put."""
+
     key: str
     size: int
     etag: str
+    sha256: str | None = None
 
 
 class Store:
@@ -102,7 +105,12 @@ class Store:
         except _MissingObjectError:
             self.require_bucket()  # a HEAD answers 404 for a missing bucket just the same
             return None
-        return ObjectHead(key, answer["ContentLength"], answer["ETag"].strip('"'))
+        return ObjectHead(
+            key,
+            answer["ContentLength"],
+            answer["ETag"].strip('"'),
+            answer.get("Metadata", {}).get("sha256"),
+        )
 
     def require_bucket(self) -> None:
         try:
@@ -143,7 +151,7 @@ class Store:
 
     def upload(self, path: Path, key: str, sha256: str, content_type: str) -> FileReference:
         """Put a file of a known SHA-256 (in parts if it is large) and say what was put."""
-        extra = {"ContentType": content_type}
+        extra = {"ContentType": content_type, "Metadata": {"sha256": sha256}}
         with self._translated(key):
             self._client.upload_file(str(path), self.bucket, key, ExtraArgs=extra)
         head = self.head(key)

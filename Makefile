@@ -1,0 +1,48 @@
+# One word for each thing one does with this project. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
+
+.PHONY: setup
+setup: ## install the locked environment into .venv
+	@$(PYTHON) -I embedded/setup.py
+
+.PHONY: run
+run: setup ## run the whole workflow once: [ARCHIVE=photos.zip] [OPTIONS="scratch_epochs=5 ..."]
+	@$(VENV)/python -m embedded run $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(OPTIONS)
+
+.PHONY: up
+up: setup ## start the object store and Airflow, and leave them running
+	@$(VENV)/python -m embedded up
+
+.PHONY: down
+down: ## stop them; the data stays
+	@if [ -x $(VENV)/python ]; then $(VENV)/python -m embedded down; else echo "nothing was running"; fi
+
+.PHONY: put
+put: setup ## put a file into the bucket: FILE=model.weights.h5 KEY=weights/model.weights.h5
+	@$(VENV)/python -m embedded put '$(FILE)' '$(KEY)'
+
+.PHONY: test
+test: setup lint ## lint, types and all tests
+	@$(VENV)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: setup ## ruff (style, bugs, formatting) and mypy (types)
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+
+# No index address is ever written into a lock: whoever installs uses an index of their own.
+COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+.PHONY: lock
+lock: setup ## pin every dependency again, with hashes, for Python 3.11 to 3.13
+	@$(COMPILE) --group tasks --group airflow --group embedded --group dev -o requirements/lock.txt
+	@echo uv | $(COMPILE) -c requirements/lock.txt - -o requirements/uv.txt

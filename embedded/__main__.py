@@ -1,0 +1,127 @@
+"""``python -m embedded run|up|down|put``: what the Makefile's targets call."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from embedded.airflow import AirflowClient, start_airflow, stop_airflow
+from embedded.bucket import SAMPLE_KEY, choose_archive, choose_weights, put_file
+from embedded.process import StackError
+from embedded.run import headline, report_url, run_workflow, save_report
+from embedded.settings import Settings
+from embedded.store import start_store, stop_store, store_environment
+from tasks.contract.config import Config
+from tasks.contract.errors import StepError
+from tasks.contract.store import Store
+
+#: The synthetic sample is for seeing the workflow work within minutes, not for good numbers.
+_SAMPLE_OPTIONS = {"scratch_epochs": 3, "transfer_epochs": 10}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the workflow once and print where the report is")
+    run.add_argument("--archive", type=Path, help="zip of photos, one folder per class")
+    run.add_argument("options", nargs="*", metavar="name=value", help="options of the run")
+    commands.add_parser("up", help="start the object store and Airflow, and leave them running")
+    commands.add_parser("down", help="stop them")
+    put = commands.add_parser("put", help="put a file into the bucket and print its SHA-256")
+    put.add_argument("file", type=Path)
+    put.add_argument("key")
+    given = parser.parse_args(arguments)
+    try:
+        settings = _settings()
+        if given.command == "run":
+            _run(settings, given.archive, _parsed(given.options))
+        elif given.command == "up":
+            _up(settings)
+        elif given.command == "down":
+            _down(settings)
+        else:
+            start_store(settings)
+            print(f"{put_file(_store(settings), given.file, given.key)}  {given.key}")
+    except (StackError, StepError) as error:
+        print(f"{given.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was started goes on; 'make down' stops it", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(settings: Settings, archive: Path | None, options: dict[str, Any]) -> None:
+    Config.parse(options)  # before anything is started
+    if archive is not None and not archive.is_file():
+        raise StackError(f"there is no file {archive}: check ARCHIVE")
+    client = _up(settings)
+    store = _store(settings)
+    began = time.monotonic()
+    if archive is not None or "archive" not in options:
+        options["archive"] = choose_archive(store, archive)
+    if options["archive"] == SAMPLE_KEY:
+        options = _SAMPLE_OPTIONS | options
+    if "weights" not in options:
+        options["weights"] = choose_weights(store)
+    print(f"archive {store.uri(options['archive'])}, weights {options['weights']}")
+    run_id = run_workflow(client, store, options)
+    page = save_report(store, run_id, settings.home / "reports")
+    print(f"\n{headline(page.parent)}\n")
+    print(f"done in {time.monotonic() - began:.0f} s")
+    print(f"report  {page}")
+    print(f"        {report_url(settings.airflow_url, run_id)}")
+    print("Airflow stays up for the page; 'make down' stops it")
+
+
+def _up(settings: Settings) -> AirflowClient:
+    began = time.monotonic()
+    start_store(settings)
+    client = start_airflow(settings)
+    print(f"store and Airflow are up ({time.monotonic() - began:.0f} s)")
+    print(f"Airflow {settings.airflow_url}, user admin, password {client.password()}")
+    return client
+
+
+def _down(settings: Settings) -> None:
+    stopped = [stop_airflow(settings), stop_store(settings)]
+    print("stopped" if any(stopped) else "nothing was running")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"WILDLIFE_{str(fault['loc'][0]).upper()}"
+        raise StackError(f"{name} is {fault['input']!r}: {fault['msg']}") from None
+
+
+def _store(settings: Settings) -> Store:
+    os.environ.update(store_environment(settings))
+    return Store.from_environment()
+
+
+def _parsed(pairs: Sequence[str]) -> dict[str, Any]:
+    """``name=value`` pairs, values as JSON where they are JSON and as text otherwise."""
+    options = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise StackError(f"option {pair!r} has no value: write name=value")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name] = value
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

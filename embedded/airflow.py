@@ -1,0 +1,236 @@
+"""The embedded Airflow: a real scheduler, DAG processor and API server on SQLite, on 127.0.0.1.
+
+The parts are started one by one rather than by ``airflow standalone``, because that also starts log
+servers that listen on every network interface. On one machine nobody needs them: the page reads
+the logs from the disk.
+"""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from embedded.keys import keys_of
+from embedded.process import Program, StackError, require_free_port
+from embedded.settings import ROOT, Settings
+from embedded.store import store_environment
+
+#: In the order in which they are started; they are stopped in the reverse.
+_PARTS = {
+    "airflow-api": ("api-server",),
+    "airflow-dag-processor": ("dag-processor",),
+    "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
+}
+_READY_SECONDS = 180
+
+
+def airflow_environment(
+    settings: Settings, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """What every part of the embedded Airflow runs with.
+
+    Airflow's settings of the user's own shell are left out: this Airflow is not theirs.
+    """
+    keys = keys_of(
+        settings.home,
+        "airflow",
+        lambda: {
+            "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "jwt": secrets.token_urlsafe(48),
+            "session": secrets.token_urlsafe(48),
+        },
+    )
+    store = store_environment(settings)
+    inherited = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("AIRFLOW", "AWS_", "PYTHON"))
+    }
+    return inherited | {
+        "AIRFLOW_HOME": str(settings.home / "airflow"),
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}",
+        "WILDLIFE_BUCKET": settings.bucket,
+        "WILDLIFE_CACHE": environment.get("WILDLIFE_CACHE") or str(settings.home / "cache"),
+        "WILDLIFE_REVISION": _revision(),
+        "AIRFLOW_CONN_WILDLIFE_STORE": json.dumps(
+            {
+                "conn_type": "aws",
+                "login": store["AWS_ACCESS_KEY_ID"],
+                "password": store["AWS_SECRET_ACCESS_KEY"],
+                "extra": {
+                    "endpoint_url": store["AWS_ENDPOINT_URL"],
+                    "region_name": store["AWS_DEFAULT_REGION"],
+                },
+            }
+        ),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__BASE_URL": settings.airflow_url,
+        "AIRFLOW__API__SECRET_KEY": keys["session"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def start_airflow(settings: Settings) -> "AirflowClient":
+    """Start what does not run yet, wait until it answers, and make the GPU pool.
+
+    Raises:
+        StackError: a port is taken, or a part did not come up.
+    """
+    programs = {name: Program(name, settings.home) for name in _PARTS}
+    environment = airflow_environment(settings)
+    if not any(program.find() for program in programs.values()):
+        require_free_port(settings.airflow_port, "Airflow's page", "WILDLIFE_AIRFLOW_PORT")
+        _migrate_database(settings, environment)
+    client = AirflowClient(settings)
+    for name, program in programs.items():
+        if not program.find():
+            # All at once: each part takes seconds to import, and none waits for another.
+            program.start([_airflow(), *_PARTS[name]], environment)
+    for program in programs.values():
+        program.wait_until(client.is_ready, _READY_SECONDS)
+    client.ensure_pool("gpu", slots=1, description="One slot for each GPU; CPU machines count one")
+    return client
+
+
+def stop_airflow(settings: Settings) -> bool:
+    """Stop all parts; tells whether any was running."""
+    stopped = [Program(name, settings.home).stop() for name in reversed(_PARTS)]
+    return any(stopped)
+
+
+class AirflowClient:
+    """Airflow's REST API, as the user it made for this machine."""
+
+    dag_id = "oregon_wildlife"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._http = httpx.Client(base_url=settings.airflow_url, timeout=30, trust_env=False)
+
+    @property
+    def password_file(self) -> Path:
+        return self._settings.home / "airflow" / "simple_auth_manager_passwords.json.generated"
+
+    def password(self) -> str:
+        """The password of the user ``admin``, which Airflow made at its first start."""
+        password: str = json.loads(self.password_file.read_text())["admin"]
+        return password
+
+    def is_ready(self) -> bool:
+        """Whether the API answers, the scheduler is alive and the DAG has been parsed."""
+        try:
+            health = self._http.get("/api/v2/monitor/health").json()
+            if health["scheduler"]["status"] != "healthy":
+                return False
+            return self._request("GET", f"/api/v2/dags/{self.dag_id}").status_code == 200
+        except (httpx.HTTPError, KeyError, ValueError, OSError):
+            return False
+
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        pool = {"name": name, "slots": slots, "description": description}
+        made = self._request("POST", "/api/v2/pools", json=pool)
+        if made.status_code not in (201, 409):
+            raise StackError(f"Airflow did not make the pool {name!r}: {made.text[:200]}")
+
+    def trigger(self, run_id: str, options: Mapping[str, Any]) -> None:
+        """Ask the scheduler for one run of the DAG."""
+        answer = self._request(
+            "POST",
+            f"/api/v2/dags/{self.dag_id}/dagRuns",
+            json={"dag_run_id": run_id, "logical_date": None, "conf": dict(options)},
+        )
+        if answer.status_code != 200:
+            raise StackError(f"Airflow refused the run: {_reason(answer)}")
+
+    def run_state(self, run_id: str) -> str:
+        answer = self._request("GET", f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}")
+        return str(answer.raise_for_status().json()["state"])
+
+    def task_instances(self, run_id: str) -> list[dict[str, Any]]:
+        """State, times and tries of the run's tasks."""
+        answer = self._request("GET", f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances")
+        instances: list[dict[str, Any]] = answer.raise_for_status().json()["task_instances"]
+        return instances
+
+    def log_lines(self, run_id: str, task_id: str, try_number: int) -> list[str]:
+        """The log of one try of a task, oldest line first."""
+        answer = self._request(
+            "GET",
+            f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+            f"/logs/{try_number}",
+            headers={"Accept": "application/json"},
+        )
+        content = answer.raise_for_status().json()["content"]
+        return [line["event"] if isinstance(line, dict) else str(line) for line in content]
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        answer = self._http.request(method, path, **arguments)
+        if answer.status_code == 401:
+            token = self._http.post(
+                "/auth/token", json={"username": "admin", "password": self.password()}
+            )
+            self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+            answer = self._http.request(method, path, **arguments)
+        return answer
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]
+
+
+def _migrate_database(settings: Settings, environment: Mapping[str, str]) -> None:
+    log = settings.home / "logs" / "airflow-db.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        done = subprocess.run(
+            [_airflow(), "db", "migrate"],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode != 0:
+        raise StackError(f"Airflow's database could not be made ready: read {log}")
+
+
+def _airflow() -> str:
+    program = Path(sys.executable).with_name("airflow")
+    if not program.exists():
+        raise StackError(f"{program} is missing: run 'make setup'")
+    return str(program)
+
+
+def _revision() -> str:
+    """The project's git revision, marked if there are uncommitted changes."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    except OSError:
+        return "unknown"
+    return described.stdout.strip() or "unknown"

@@ -1,0 +1,132 @@
+"""``make run``: one run of the workflow, from an archive to a report, with progress as it goes."""
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from embedded.airflow import AirflowClient
+from embedded.process import StackError
+from tasks.contract.errors import StepError
+from tasks.contract.manifest import RunRecord, record_key, report_prefix
+from tasks.contract.progress import read_progress
+from tasks.contract.store import Store
+
+_POLL_SECONDS = 1.0
+_FINAL = ("success", "failed")
+_SHOWN_STATES = ("running", "up_for_retry", "failed", "upstream_failed", "success")
+
+
+def run_workflow(client: AirflowClient, store: Store, options: Mapping[str, Any]) -> str:
+    """Trigger the DAG and follow it to its end; returns the run's id.
+
+    Raises:
+        StackError: the run failed; the line is the failed step's own.
+    """
+    run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    client.trigger(run_id, options)
+    print(f"run {run_id} is triggered")
+    follower = _Follower(client, store, run_id)
+    while (state := client.run_state(run_id)) not in _FINAL:
+        follower.report()
+        time.sleep(_POLL_SECONDS)
+    follower.report()
+    if state == "failed":
+        raise StackError(follower.why_it_failed())
+    return run_id
+
+
+class _Follower:
+    """Prints what is new since it last looked: a line for each change of a task, and each epoch."""
+
+    def __init__(self, client: AirflowClient, store: Store, run_id: str) -> None:
+        self._client = client
+        self._store = store
+        self._run_id = run_id
+        self._states: dict[str, str] = {}
+        self._epochs: dict[str, int] = {}
+        self._began = time.monotonic()
+
+    def report(self) -> None:
+        for task in sorted(
+            self._client.task_instances(self._run_id), key=lambda task: task["start_date"] or "~"
+        ):
+            name, state = task["task_id"], task["state"]
+            if state == "running" or self._states.get(name) == "running":
+                self._report_epochs(name)
+            if state in _SHOWN_STATES and state != self._states.get(name):
+                self._states[name] = state
+                self._say(name, self._described(task))
+
+    def why_it_failed(self) -> str:
+        """The failed step's last error line, and where to read the rest."""
+        for task in self._client.task_instances(self._run_id):
+            if task["state"] == "failed":
+                name, tries = task["task_id"], task["try_number"]
+                lines = self._client.log_lines(self._run_id, name, tries)
+                errors = [line for line in lines if f"{name} failed:" in line]
+                reason = errors[-1].partition("failed:")[2].strip() if errors else "read its log"
+                return f"{name} failed: {reason}"
+        return f"run {self._run_id} failed: look at it in Airflow's page"
+
+    def _described(self, task: Mapping[str, Any]) -> str:
+        state = task["state"]
+        if state != "success":
+            return {"running": "started", "up_for_retry": "failed, will be tried again"}.get(
+                state, state.replace("_", " ")
+            )
+        content = self._store.read(record_key(self._run_id, task["task_id"]))
+        if content is None:
+            return "done"
+        record = RunRecord.model_validate_json(content)
+        seconds = (record.finished - record.started).total_seconds()
+        if record.cached:
+            origin = record.manifest.produced_by.get("run_id", "an earlier run")
+            return f"unchanged since {origin} (verified in {seconds:.1f} s)"
+        return f"done in {seconds:.1f} s"
+
+    def _report_epochs(self, name: str) -> None:
+        if not name.startswith("train_"):
+            return
+        try:
+            progress = read_progress(self._store, self._run_id, name)
+        except StepError:
+            return  # the store hiccups; the run itself will tell if it matters
+        if progress is None or progress.epoch <= self._epochs.get(name, 0):
+            return
+        self._epochs[name] = progress.epoch
+        latest = {measure: values[-1] for measure, values in progress.curves.items() if values}
+        left = progress.seconds_left
+        self._say(
+            name,
+            f"epoch {progress.epoch}/{progress.epochs}: "
+            f"accuracy {latest.get('accuracy', 0):.3f}, "
+            f"validation {latest.get('val_accuracy', 0):.3f}"
+            + (f", about {left:.0f} s left" if left else ""),
+        )
+
+    def _say(self, name: str, what: str) -> None:
+        print(f"  {time.monotonic() - self._began:6.1f} s  {name:<14}  {what}", flush=True)
+
+
+def save_report(store: Store, run_id: str, folder: Path) -> Path:
+    """Copy a run's report to the disk; returns the page's path."""
+    target = folder / run_id
+    target.mkdir(parents=True, exist_ok=True)
+    prefix = report_prefix(run_id)
+    for head in store.list(prefix):
+        store.download(head, target / Path(head.key.removeprefix(prefix)).name)
+    return target / "index.html"
+
+
+def report_url(base: str, run_id: str) -> str:
+    return f"{base}/wildlife/reports/{quote(run_id)}/index.html"
+
+
+def headline(folder: Path) -> str:
+    """The report's one-sentence answer."""
+    summary = json.loads((folder / "summary.json").read_text())
+    return str(summary.get("headline", ""))
