@@ -58,7 +58,8 @@ def airflow_environment(
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}",
         "WILDLIFE_BUCKET": settings.bucket,
-        "WILDLIFE_CACHE": environment.get("WILDLIFE_CACHE") or str(settings.home / "cache"),
+        "WILDLIFE_CACHE": str(settings.cache or settings.home / "cache"),
+        "WILDLIFE_CACHE_GB": str(settings.cache_gb),
         "WILDLIFE_REVISION": _revision(),
         "AIRFLOW_CONN_WILDLIFE_STORE": json.dumps(
             {

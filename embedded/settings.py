@@ -18,8 +18,8 @@ class Settings(BaseSettings):
         home: folder of all data, keys and logs; ignored by git.
         store_port: the store's S3 port; the store's own parts take the nine ports after it.
         airflow_port: Airflow's web page and API.
-        airflow_log_port: where the scheduler serves task logs to the page.
         bucket: name of the bucket.
+        cache: the workers' folder of verified files; ``cache_gb`` is how large it may grow.
     """
 
     model_config = SettingsConfigDict(
@@ -29,8 +29,10 @@ class Settings(BaseSettings):
     home: Path = ROOT / ".wildlife"
     store_port: Port = 8333
     airflow_port: Port = 8080
-    airflow_log_port: Port = 8793
     bucket: str = Field("wildlife", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+
+    cache: Path | None = None
+    cache_gb: float = Field(50.0, gt=0)
 
     @property
     def store_url(self) -> str:

@@ -1,8 +1,6 @@
 """What all tests share: a real object store, started once, and a bucket folder of one's own."""
 
 import os
-import random
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,20 +10,7 @@ from embedded.settings import Settings
 from embedded.store import PORTS, start_store, stop_store, store_environment
 from tasks.contract.cache import Cache
 from tasks.contract.store import Store
-
-
-def free_ports(count: int) -> int:
-    """The first of so many consecutive free ports."""
-    for _ in range(200):
-        first = random.randrange(20000, 60000 - count)
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise RuntimeError("no free ports")
+from tests.ports import free_ports
 
 
 @pytest.fixture(scope="session")
