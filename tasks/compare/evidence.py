@@ -1,0 +1,245 @@
+"""What the comparison rests on: the earlier steps' results, checked to belong together."""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.contract.archive import DatasetCard
+from tasks.contract.errors import InputError
+from tasks.contract.manifest import Manifest
+from tasks.contract.photos import PHOTOS_FILE, Photo, read_rows
+from tasks.contract.step import Artifact
+from tasks.contract.training import (
+    HISTORY_FILE,
+    PREDICTIONS_FILE,
+    Epoch,
+    Predictions,
+    read_history,
+)
+
+
+class _Facts(BaseModel):
+    """Facts are read by the fields named here; a step may state more."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ArchiveFacts(_Facts):
+    """``size`` in bytes, ``sha256`` in hex."""
+
+    size: int
+    sha256: str
+
+
+class PhotoCounts(_Facts):
+    entries: int
+    kept: int
+    refused: int
+
+
+class SplitCounts(_Facts):
+    """How many photos of one class each split holds, and how many were refused."""
+
+    train: int
+    validation: int
+    test: int
+    refused: int = 0
+
+
+class DataFacts(_Facts):
+    """What ``preprocess`` states."""
+
+    classes: list[str] = Field(min_length=2)
+    image_size: int
+    dataset: DatasetCard
+    archive: ArchiveFacts
+    photos: PhotoCounts
+    refused: dict[str, int]
+    per_class: dict[str, SplitCounts]
+    near_duplicate_groups: int
+
+
+class Parameters(_Facts):
+    """Numbers in the network: all of them, and those that training changed."""
+
+    total: int
+    trained: int
+
+
+class Weights(_Facts):
+    """Where training began. ``name`` is for readers; ``sha256`` (hex) is empty without a file."""
+
+    source: str
+    name: str
+    sha256: str = ""
+
+
+class ArmFacts(_Facts):
+    """What a training step states."""
+
+    architecture: str
+    classes: list[str]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    parameters: Parameters
+    weights: Weights
+
+
+class ArmMeasurements(_Facts):
+    """Wall-clock times and rates of a training step; ``seconds`` is the whole step's."""
+
+    seconds: float | None = None
+    train_seconds: float | None = None
+    feature_seconds: float | None = None
+    head_seconds: float | None = None
+    photos_per_second: float | None = None
+    device: str = "unknown device"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One network's result. ``probabilities``: float32, shape (test photos, classes)."""
+
+    manifest: Manifest
+    facts: ArmFacts
+    measurements: ArmMeasurements
+    history: list[Epoch]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable label of each test photo, shape (test photos,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Both networks' answers to the same photos, in the same order.
+
+    Attributes:
+        labels: the true label of each test photo, int32, shape (test photos,).
+        near_duplicates: how many test photos look like another test photo.
+    """
+
+    preprocess: Manifest
+    data: DataFacts
+    labels: NDArray[np.int32]
+    near_duplicates: int
+    scratch: Arm
+    transfer: Arm
+
+
+def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -> Evidence:
+    """Read the three results.
+
+    Raises:
+        InputError: one is incomplete, or they are not about the same photos and classes.
+    """
+    data = _validated(DataFacts, preprocess.facts, "preprocess")
+    photos = read_rows(preprocess.path(PHOTOS_FILE), Photo)
+    test = sorted((row for row in photos if row.split == "test"), key=lambda row: row.photo)
+    if not test:
+        raise InputError("there are no test photos to compare on: raise test_share and run again")
+    sizes = np.unique([row.group for row in test], return_counts=True)[1]
+    return Evidence(
+        preprocess=preprocess.manifest,
+        data=data,
+        labels=np.array([row.label for row in test], dtype=np.int32),
+        near_duplicates=int(sizes[sizes > 1].sum()),
+        scratch=_read_arm(scratch, data.classes, test),
+        transfer=_read_arm(transfer, data.classes, test),
+    )
+
+
+def _read_arm(artifact: Artifact, classes: list[str], test: list[Photo]) -> Arm:
+    step = artifact.manifest.step
+    facts = _validated(ArmFacts, artifact.facts, step)
+    if facts.classes != classes:
+        raise InputError(
+            f"{step} was trained on other classes than preprocess now has "
+            f"({_first_difference(facts.classes, classes)}): run {step} again with force"
+        )
+    history = read_history(artifact.path(HISTORY_FILE))
+    _check_history(history, step)
+    predictions = Predictions.load(artifact.path(PREDICTIONS_FILE))
+    return Arm(
+        manifest=artifact.manifest,
+        facts=facts,
+        measurements=_validated(ArmMeasurements, artifact.manifest.measurements, step),
+        history=history,
+        probabilities=_aligned(predictions, step, classes, test),
+    )
+
+
+def _aligned(
+    predictions: Predictions, step: str, classes: list[str], test: list[Photo]
+) -> NDArray[np.float32]:
+    """The probabilities in the order of ``test``, which is sorted by photo."""
+    again = f"run {step} again with force"
+    shape = (len(predictions.photos), len(classes))
+    if predictions.probabilities.shape != shape or predictions.labels.shape != shape[:1]:
+        raise InputError(
+            f"the predictions of {step} have shape {predictions.probabilities.shape} where "
+            f"{shape} is due: {again}"
+        )
+    order = np.argsort(predictions.photos, kind="stable")
+    answered = [str(photo) for photo in predictions.photos[order]]
+    expected = [row.photo for row in test]
+    if answered != expected:
+        raise InputError(
+            f"{step} was tested on other photos than preprocess put into the test split "
+            f"({_first_difference(answered, expected)}): {again}"
+        )
+    differing = np.flatnonzero(predictions.labels[order] != [row.label for row in test])
+    if differing.size:
+        row = test[differing[0]]
+        raise InputError(
+            f"{step} was tested with another label for photo {row.photo} "
+            f"({row.entry!r}, label {row.label}): {again}"
+        )
+    probabilities = predictions.probabilities[order]
+    bad = ~np.isclose(probabilities.sum(axis=1), 1.0, atol=1e-3)  # true of NaN, too
+    if bad.any():
+        photo = expected[int(np.argmax(bad))]
+        raise InputError(f"{step} has no probabilities for photo {photo}: {again}")
+    return probabilities
+
+
+def _first_difference(actual: list[str], expected: list[str]) -> str:
+    """Where two lists part, in words."""
+    if len(actual) != len(expected):
+        return f"{len(actual)} instead of {len(expected)}"
+    one, other = next((a, b) for a, b in zip(actual, expected, strict=True) if a != b)
+    return f"{one!r} instead of {other!r}"
+
+
+def _check_history(history: list[Epoch], step: str) -> None:
+    if not history:
+        raise InputError(f"the history of {step} is empty: run {step} again with force")
+    for number, epoch in enumerate(history, start=1):
+        if not all(isfinite(value) for value in epoch.model_dump().values()):
+            rate = f"{step.removeprefix('train_')}_learning_rate"
+            raise InputError(
+                f"{step} diverged: epoch {number} of its history is not finite; lower {rate}"
+            )
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _validated(model: type[_Model], content: dict[str, object], step: str) -> _Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in fault["loc"])
+        raise InputError(
+            f"the result of {step} cannot be read ({name}: {fault['msg']}): "
+            f"run {step} again with force"
+        ) from None

@@ -1,0 +1,160 @@
+"""The learning curves as PNG files. Training is orange and validation blue, as the lab draws them.
+
+The two shades are told apart with any colour vision, and the markers tell them apart in grey.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tasks.compare.summary import ArmSummary, Summary
+from tasks.compare.wording import decimal, percent
+
+_ORANGE, _BLUE, _INK, _GREY = "#d95f02", "#0068b5", "#1d2321", "#69706c"
+
+#: In inches and dots per inch. A page shows 100 dots of it as 50 CSS pixels or a little less, so
+#: 10.5 points come out at 14 pixels or a little less.
+_SIZE, _DOTS = (4.8, 3.3), 200
+_STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 10.5,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e6e4",
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "lines.linewidth": 2,
+}
+#: A loss this many times that of even guessing would flatten all the rest of a linear axis.
+_EXPLODED = 4
+
+
+@dataclass(frozen=True)
+class FigureFile:
+    """A picture of the report. ``alt`` says in words what it shows."""
+
+    name: str
+    caption: str
+    alt: str
+
+
+def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[FigureFile]:
+    """Accuracy and loss of one network by epoch, as ``<arm>-accuracy.png`` and ``<arm>-loss.png``.
+
+    Args:
+        arm: "scratch" or "transfer".
+        title: what readers call it.
+    """
+    network: ArmSummary = getattr(summary, arm)
+    mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
+    with matplotlib.rc_context(_STYLE):
+        accuracy = _draw_accuracy(network, len(summary.classes), f"{mark}{title}: accuracy")
+        loss = _draw_loss(network, len(summary.classes), f"{mark}{title}: loss")
+        accuracy.savefig(folder / f"{arm}-accuracy.png", dpi=_DOTS)
+        loss.savefig(folder / f"{arm}-loss.png", dpi=_DOTS)
+    last, epochs = network.history[-1], _count(len(network.history), "epoch")
+    synthetic = "synthetic data, " if summary.synthetic else ""
+    return [
+        FigureFile(
+            f"{arm}-accuracy.png",
+            f"{title}: accuracy by epoch.",
+            f"{title}, {synthetic}accuracy by epoch. After {epochs}: training "
+            f"{percent(last.accuracy)}, validation {percent(last.val_accuracy)}.",
+        ),
+        FigureFile(
+            f"{arm}-loss.png",
+            f"{title}: loss by epoch.",
+            f"{title}, {synthetic}loss by epoch. After {epochs}: training "
+            f"{decimal(last.loss)} nats, validation {decimal(last.val_loss)} nats.",
+        ),
+    ]
+
+
+def _draw_accuracy(network: ArmSummary, classes: int, title: str) -> Figure:
+    figure, axes = _axes(title, len(network.history))
+    _draw_guessing(axes, 1 / classes, f"even guessing (1 in {classes})")
+    _draw_pair(
+        axes,
+        [epoch.accuracy for epoch in network.history],
+        [epoch.val_accuracy for epoch in network.history],
+    )
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("Accuracy (share of photos right)")
+    _draw_legend(axes)
+    return figure
+
+
+def _draw_loss(network: ArmSummary, classes: int, title: str) -> Figure:
+    figure, axes = _axes(title, len(network.history))
+    guessing = log(classes)
+    training = [epoch.loss for epoch in network.history]
+    validation = [epoch.val_loss for epoch in network.history]
+    _draw_guessing(axes, guessing, f"even guessing (ln {classes})")
+    _draw_pair(axes, training, validation)
+    if max(training + validation) > _EXPLODED * guessing and min(training + validation) > 0:
+        axes.set_yscale("log")
+        axes.set_ylabel("Loss (cross-entropy, nats; log scale)")
+    else:
+        axes.set_ylim(0, 1.05 * max(training + validation + [guessing]))
+        axes.set_ylabel("Loss (cross-entropy, nats)")
+    _draw_legend(axes)
+    return figure
+
+
+def _axes(title: str, epochs: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    axes.set_xlabel("Epoch")
+    axes.set_xlim(0.5, epochs + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.grid(axis="x", visible=False)
+    return figure, axes
+
+
+def _draw_pair(axes: Axes, training: Sequence[float], validation: Sequence[float]) -> None:
+    epochs = range(1, len(training) + 1)
+    every = max(1, len(training) // 12)
+    axes.plot(epochs, training, color=_ORANGE, marker="o", markevery=every, label="training")
+    axes.plot(epochs, validation, color=_BLUE, marker="s", markevery=every, label="validation")
+
+
+def _draw_guessing(axes: Axes, height: float, label: str) -> None:
+    """The height that answering without looking would reach: the same for both networks."""
+    axes.axhline(height, color=_GREY, linestyle=":", linewidth=1.5, label=label)
+
+
+def _draw_legend(axes: Axes) -> None:
+    """Below the axes, where it hides no curve."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = [1, 2, 0]
+    axes.figure.legend(
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        loc="outside lower center",
+        ncols=3,
+        columnspacing=1.2,
+        handlelength=1.6,
+        handletextpad=0.5,
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

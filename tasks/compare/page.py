@@ -1,0 +1,85 @@
+"""The report as a web page and as Markdown, both rendered from the summary.
+
+Names of classes and files come from the archive and are hostile input: each template engine here
+escapes every value by default, and the page forbids itself, by its Content-Security-Policy, to run
+or fetch anything.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from tasks.compare import wording
+from tasks.compare.figures import FigureFile
+from tasks.compare.summary import Summary
+
+#: Neither HTML nor Markdown may hold these; a file name in an archive can.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|#~$!])")
+
+
+def render_page(summary: Summary, curves: Sequence[Sequence[FigureFile]], folder: Path) -> str:
+    """The page as HTML5 that stands alone: style and pictures are inside.
+
+    Args:
+        curves: the figures of each network.
+        folder: where the figures' files lie.
+    """
+    environment = _environment(_printable)
+    environment.filters["data_uri"] = lambda figure: _data_uri(folder / figure.name)
+    return _render(environment, "index.html.j2", summary, curves)
+
+
+def render_markdown(summary: Summary, curves: Sequence[Sequence[FigureFile]]) -> str:
+    """The same as GitHub-flavoured Markdown that refers to the figures' files beside it."""
+    return _render(_environment(escape_markdown), "report.md.j2", summary, curves)
+
+
+def escape_markdown(value: object) -> object:
+    """Text that Markdown, and the HTML it becomes, show as it is, on one line."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    line = " ".join(str(_printable(value)).splitlines())
+    return escape(_MARKDOWN.sub(r"\\\1", line))
+
+
+def _render(
+    environment: Environment, name: str, summary: Summary, curves: Sequence[Sequence[FigureFile]]
+) -> str:
+    steps = list(summary.origin.values())
+    return environment.get_template(name).render(
+        summary=summary,
+        curves=curves,
+        properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
+        options=list(dict.fromkeys(option for step in steps for option in step.options)),
+    )
+
+
+def _environment(finalize: Callable[[object], object]) -> Environment:
+    environment = Environment(
+        autoescape=True,
+        finalize=finalize,
+        loader=PackageLoader("tasks.compare"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size"):
+        environment.filters[name] = getattr(wording, name)
+    environment.globals["percent_range"] = wording.percent_range
+    return environment
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, str) and _CONTROLS.search(value):
+        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", value)
+    return value
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/png;base64," + b64encode(path.read_bytes()).decode()

@@ -1,0 +1,35 @@
+"""The step itself: evidence in; numbers, pictures and words out."""
+
+from tasks.compare.evidence import read_evidence
+from tasks.compare.figures import draw_curves
+from tasks.compare.page import render_markdown, render_page
+from tasks.compare.publish import MARKDOWN_FILE, PAGE_FILE, SUMMARY_FILE
+from tasks.compare.summary import StepOrigin, summarise
+from tasks.contract.manifest import now
+from tasks.contract.step import Facts, Job, provenance
+
+ARM_TITLES = {"scratch": "From scratch", "transfer": "Transfer"}
+
+
+def write_report(job: Job) -> Facts:
+    """Write the page, its Markdown twin, the summary and the figures.
+
+    Raises:
+        InputError: the two networks were not tested on the same photos and classes.
+    """
+    evidence = read_evidence(
+        job.inputs["preprocess"], job.inputs["train_scratch"], job.inputs["train_transfer"]
+    )
+    compared = StepOrigin(
+        run_id=job.run_id,
+        created=now(),
+        options=job.options.model_dump(mode="json"),
+        produced_by=provenance(),
+    )
+    summary = summarise(evidence, job.options.title, compared)
+    curves = [draw_curves(arm, title, summary, job.output) for arm, title in ARM_TITLES.items()]
+    page = render_page(summary, curves, job.output)
+    (job.output / PAGE_FILE).write_text(page, encoding="utf-8")
+    (job.output / MARKDOWN_FILE).write_text(render_markdown(summary, curves), encoding="utf-8")
+    (job.output / SUMMARY_FILE).write_text(summary.model_dump_json(indent=1) + "\n")
+    return summary.headline

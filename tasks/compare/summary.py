@@ -1,0 +1,303 @@
+"""``summary.json``: everything the report shows, as numbers. Its schema is the model ``Summary``.
+
+The headline lies at the top level, so that a list of many runs can be drawn from many summaries
+without knowing the rest.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.compare import statistics, wording
+from tasks.compare.evidence import Arm, Evidence, Parameters, SplitCounts, Weights
+from tasks.compare.statistics import PairedCounts, Verdict
+from tasks.contract.manifest import Manifest
+from tasks.contract.training import Epoch
+
+#: Raised when a field changes its meaning or goes; a new field does not raise it.
+SUMMARY_VERSION: Literal[1] = 1
+
+_DEFAULT_TITLE = "What transfer learning bought"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Score(_Part):
+    """A network's answers to the test photos.
+
+    Attributes:
+        accuracy: share of the photos that were right, 0..1, with its 95 % Wilson interval.
+        log_loss: mean cross-entropy, nats.
+        macro_f1: mean F1 of the classes, 0..1.
+    """
+
+    photos: int
+    correct: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    log_loss: float
+    macro_f1: float
+
+
+class ArmSummary(_Part):
+    """One network: how it was trained, what that cost and what it can do. Times in seconds.
+
+    ``seconds`` is the whole step's time, ``train_seconds`` the training's alone.
+    """
+
+    architecture: str
+    weights: Weights
+    parameters: Parameters
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    device: str
+    seconds: float | None
+    train_seconds: float | None
+    feature_seconds: float | None
+    head_seconds: float | None
+    photos_per_second: float | None
+    test: Score
+    history: list[Epoch]
+
+
+class Paired(_Part):
+    """On how many test photos both, one or none of the networks were right."""
+
+    both: int
+    only_transfer: int
+    only_scratch: int
+    neither: int
+    interval_method: str = "Newcombe 1998, method 10, 95 %"
+    test_method: str = "McNemar, exact, two-sided"
+
+
+class ClassSummary(_Part):
+    """One class. Recall is the share of its test photos that were right; None without photos."""
+
+    name: str
+    photos: SplitCounts
+    test_photos: int
+    scratch_correct: int
+    transfer_correct: int
+    scratch_recall: float | None
+    transfer_recall: float | None
+
+
+class DataSummary(_Part):
+    """What became of the archive's photos. ``archive_size`` in bytes, ``image_size`` in pixels.
+
+    ``near_duplicate_test_photos`` look like another test photo; the intervals count them as
+    independent.
+    """
+
+    name: str
+    note: str
+    archive_size: int
+    archive_sha256: str
+    fingerprint: str
+    image_size: int
+    entries: int
+    kept: int
+    refused: int
+    refused_by_reason: dict[str, int]
+    near_duplicate_groups: int
+    near_duplicate_test_photos: int
+
+
+class StepOrigin(_Part):
+    """Which execution made a step's result, and with what.
+
+    ``fingerprint`` is empty for the comparison, which writes this before it has a manifest.
+    """
+
+    run_id: str
+    created: datetime
+    fingerprint: str = ""
+    options: dict[str, Any]
+    produced_by: dict[str, str]
+
+
+class Summary(_Part):
+    """The report as numbers. Accuracies, shares and differences of them lie in -1..1.
+
+    Attributes:
+        run_id: the run that computed the comparison; later runs may have found it unchanged.
+        difference: accuracy of transfer minus that from scratch, with its 95 % interval.
+        p_value: McNemar's exact test that both are equally often right.
+        statement: the page's first sentence.
+    """
+
+    version: Literal[1] = SUMMARY_VERSION
+    title: str
+    synthetic: bool
+    run_id: str
+    created: datetime
+    statement: str
+    verdict: Verdict
+    scratch_accuracy: float
+    transfer_accuracy: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    p_value: float
+    test_photos: int
+    scratch: ArmSummary
+    transfer: ArmSummary
+    paired: Paired
+    classes: list[ClassSummary]
+    data: DataSummary
+    origin: dict[str, StepOrigin] = Field(description="by name of the step")
+
+    @property
+    def headline(self) -> dict[str, Any]:
+        """The top-level numbers, for the step's facts."""
+        names = (
+            "scratch_accuracy",
+            "transfer_accuracy",
+            "difference",
+            "difference_low",
+            "difference_high",
+            "p_value",
+            "test_photos",
+            "verdict",
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
+    """Turn the evidence into numbers.
+
+    Args:
+        title: heading of the report; empty takes the data set's name.
+        compared: the execution that this is.
+    """
+    scratch, transfer = evidence.scratch, evidence.transfer
+    counts = PairedCounts.of(
+        transfer.predicted == evidence.labels, scratch.predicted == evidence.labels
+    )
+    verdict = statistics.verdict_of(counts)
+    low, high = statistics.paired_interval(counts)
+    scratch_summary = _arm_summary(scratch, evidence)
+    transfer_summary = _arm_summary(transfer, evidence)
+    return Summary(
+        title=title or evidence.data.dataset.name or _DEFAULT_TITLE,
+        synthetic=evidence.data.dataset.synthetic,
+        run_id=compared.run_id,
+        created=compared.created,
+        statement=wording.statement(
+            counts,
+            verdict,
+            (transfer.measurements.train_seconds, scratch.measurements.train_seconds),
+            (transfer.measurements.device, scratch.measurements.device),
+        ),
+        verdict=verdict,
+        scratch_accuracy=scratch_summary.test.accuracy,
+        transfer_accuracy=transfer_summary.test.accuracy,
+        difference=counts.difference,
+        difference_low=low,
+        difference_high=high,
+        p_value=statistics.mcnemar_exact(counts),
+        test_photos=sum(counts),
+        scratch=scratch_summary,
+        transfer=transfer_summary,
+        paired=Paired(**counts._asdict()),
+        classes=_class_summaries(evidence),
+        data=_data_summary(evidence),
+        origin={
+            "preprocess": _origin(evidence.preprocess),
+            "train_scratch": _origin(scratch.manifest),
+            "train_transfer": _origin(transfer.manifest),
+            "compare": compared,
+        },
+    )
+
+
+def _arm_summary(arm: Arm, evidence: Evidence) -> ArmSummary:
+    correct = int(np.sum(arm.predicted == evidence.labels))
+    photos = len(evidence.labels)
+    low, high = statistics.wilson_interval(correct, photos)
+    facts = arm.facts
+    return ArmSummary(
+        architecture=facts.architecture,
+        weights=facts.weights,
+        parameters=facts.parameters,
+        epochs=facts.epochs,
+        batch_size=facts.batch_size,
+        learning_rate=facts.learning_rate,
+        optimizer=facts.optimizer,
+        test=Score(
+            photos=photos,
+            correct=correct,
+            accuracy=correct / photos,
+            accuracy_low=low,
+            accuracy_high=high,
+            log_loss=statistics.log_loss(evidence.labels, arm.probabilities),
+            macro_f1=statistics.macro_f1(evidence.labels, arm.predicted),
+        ),
+        history=arm.history,
+        **arm.measurements.model_dump(),
+    )
+
+
+def _class_summaries(evidence: Evidence) -> list[ClassSummary]:
+    classes = evidence.data.classes
+
+    def count(labels: NDArray[np.int32]) -> list[int]:
+        return [int(n) for n in np.bincount(labels, minlength=len(classes))]
+
+    def right(arm: Arm) -> list[int]:
+        return count(evidence.labels[arm.predicted == evidence.labels])
+
+    scratch, transfer = right(evidence.scratch), right(evidence.transfer)
+    rows = zip(classes, count(evidence.labels), scratch, transfer, strict=True)
+    return [
+        ClassSummary(
+            name=name,
+            photos=evidence.data.per_class[name],
+            test_photos=photos,
+            scratch_correct=right_scratch,
+            transfer_correct=right_transfer,
+            scratch_recall=right_scratch / photos if photos else None,
+            transfer_recall=right_transfer / photos if photos else None,
+        )
+        for name, photos, right_scratch, right_transfer in rows
+    ]
+
+
+def _data_summary(evidence: Evidence) -> DataSummary:
+    data = evidence.data
+    return DataSummary(
+        name=data.dataset.name,
+        note=data.dataset.note,
+        archive_size=data.archive.size,
+        archive_sha256=data.archive.sha256,
+        fingerprint=evidence.preprocess.fingerprint,
+        image_size=data.image_size,
+        entries=data.photos.entries,
+        kept=data.photos.kept,
+        refused=data.photos.refused,
+        refused_by_reason=dict(
+            sorted(data.refused.items(), key=lambda reason: (-reason[1], reason[0]))
+        ),
+        near_duplicate_groups=data.near_duplicate_groups,
+        near_duplicate_test_photos=evidence.near_duplicates,
+    )
+
+
+def _origin(manifest: Manifest) -> StepOrigin:
+    produced_by = dict(manifest.produced_by)
+    return StepOrigin(
+        run_id=produced_by.pop("run_id", "unknown"),
+        created=manifest.created,
+        fingerprint=manifest.fingerprint,
+        options=manifest.options,
+        produced_by=produced_by,
+    )

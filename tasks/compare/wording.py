@@ -1,0 +1,115 @@
+"""Numbers as people read them, and the one sentence that answers the report's question."""
+
+from math import floor, log10
+
+from tasks.compare.statistics import PairedCounts, Verdict, mcnemar_exact, paired_interval
+
+#: Keeps a number on one line with its unit.
+NBSP = "\u00a0"
+MINUS = "\u2212"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.9612 as "96.1 %"."""
+    return f"{100 * share:.{digits}f}{NBSP}%"
+
+
+def percent_range(low: float, high: float) -> str:
+    """0.92, 0.98 as "92.0 to 98.0 %"."""
+    return f"{100 * low:.1f} to {percent(high)}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, with its sign: 0.392 as "+39.2"."""
+    text = f"{abs(100 * difference):.1f}"
+    if text == "0.0":
+        return text
+    return ("+" if difference > 0 else MINUS) + text
+
+
+def decimal(number: float) -> str:
+    """Three significant digits below one, two decimals above."""
+    if number == 0 or abs(number) >= 1:
+        return f"{number:.2f}"
+    return f"{number:.{min(6, 2 - floor(log10(abs(number))))}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "8.3 s", "41 s", "12 min 40 s" or "3 h 05 min"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}{NBSP}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{NBSP}s"
+    if whole < 3600:
+        return f"{whole // 60}{NBSP}min {whole % 60:02d}{NBSP}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}{NBSP}h {minutes % 60:02d}{NBSP}min"
+
+
+def rate(per_second: float) -> str:
+    """A rate with as many digits as it deserves."""
+    return f"{per_second:,.0f}" if per_second >= 99.5 else f"{per_second:.1f}"
+
+
+def p_value(p: float) -> str:
+    """ "p < 0.001" or "p = 0.032"."""
+    if p < 0.001:
+        return f"p{NBSP}<{NBSP}0.001"
+    return f"p{NBSP}={NBSP}{p:.3f}" if p < 0.1 else f"p{NBSP}={NBSP}{p:.2f}"
+
+
+def size(count: int) -> str:
+    """Bytes in the largest unit that fits, by thousands."""
+    number = float(count)
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f}{NBSP}{unit}" if unit == "bytes" else f"{number:.1f}{NBSP}{unit}"
+        number /= 1000
+    return f"{number:.1f}{NBSP}GB"
+
+
+def statement(
+    counts: PairedCounts,
+    verdict: Verdict,
+    seconds: tuple[float | None, float | None],
+    devices: tuple[str, str],
+) -> str:
+    """What transfer learning bought and cost, no stronger than the numbers are.
+
+    Args:
+        seconds: training time of transfer and from scratch.
+        devices: where each was trained, likewise.
+    """
+    difference, (low, high) = counts.difference, paired_interval(counts)
+    scratch, transfer = "training from scratch", "transfer learning"
+    if verdict == "not distinguishable":
+        found = (
+            f"{transfer} and {scratch} are not distinguishable: "
+            f"the difference is {points(difference)} percentage points "
+            f"(95{NBSP}% interval {points(low)} to {points(high)}; "
+            f"exact McNemar {p_value(mcnemar_exact(counts))})"
+        )
+    elif verdict == "transfer is better":
+        found = _more_often(transfer, scratch, difference, (low, high))
+    else:
+        found = _more_often(scratch, transfer, -difference, (-high, -low))
+    return f"On the same {sum(counts):,} test photos, {found}; {_cost(seconds, devices)}."
+
+
+def _more_often(better: str, worse: str, gain: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return (
+        f"{better} was right {100 * gain:.1f} percentage points more often than {worse} "
+        f"(95{NBSP}% interval {100 * low:.1f} to {100 * high:.1f})"
+    )
+
+
+def _cost(seconds: tuple[float | None, float | None], devices: tuple[str, str]) -> str:
+    transfer, scratch = ("an unknown time" if s is None else duration(s) for s in seconds)
+    if devices[0] == devices[1]:
+        return f"training took {transfer} with transfer and {scratch} from scratch, on {devices[0]}"
+    return (
+        f"training took {transfer} with transfer on {devices[0]} "
+        f"and {scratch} from scratch on {devices[1]}"
+    )
