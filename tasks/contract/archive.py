@@ -6,11 +6,14 @@ A photo's class is the name of the folder it lies in, however deep the archive n
 """
 
 import lzma
+import threading
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import IO, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -70,6 +73,7 @@ class Archive:
             InputError: it is no zip file, or a broken one.
         """
         self.name = name
+        self._lock = threading.Lock()
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError) as error:
@@ -98,31 +102,28 @@ class Archive:
         A file is taken for a photo if it lies in a class folder: one that has at least one file
         with an image's suffix directly in it. Its own suffix may lie, so it is no filter.
         """
-        files = [
-            info
-            for info in self._zip.infolist()
-            if not info.is_dir() and not _is_litter(PurePosixPath(info.filename))
-        ]
+        # By name: an archive that was added to may list a file twice, and the last one counts.
+        infos = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
+        paths = {name: _path(name) for name in infos}
         class_folders = {
-            PurePosixPath(info.filename).parent
-            for info in files
-            if PurePosixPath(info.filename).suffix.lower() in _IMAGE_SUFFIXES
-        } - {PurePosixPath(".")}
-        entries = [
-            Entry(info.filename, PurePosixPath(info.filename).parent.name, info.file_size)
-            for info in files
-            if PurePosixPath(info.filename).parent in class_folders
+            path.parent
+            for path in paths.values()
+            if path.suffix.lower() in _IMAGE_SUFFIXES and path.parent.name not in ("", "..")
+        }
+        return [
+            Entry(name, path.parent.name, infos[name].file_size)
+            for name, path in sorted(paths.items())
+            if path.parent in class_folders and not _is_litter(path)
         ]
-        return sorted(entries, key=lambda entry: entry.name)
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of one entry, checksum verified.
+        """The bytes of one entry, checksum verified. May be called from several threads at once.
 
         Raises:
             EntryError: they cannot be read, or are too many.
         """
         try:
-            with self._zip.open(entry.name) as file:
+            with self._opened(entry.name) as file:
                 content = file.read(MAX_ENTRY_BYTES + 1)
         except _UNREADABLE as error:
             raise EntryError(f"the archive's entry cannot be read: {error}") from error
@@ -130,9 +131,25 @@ class Archive:
             raise EntryError(f"the entry is larger than {MAX_ENTRY_BYTES >> 20} MiB")
         return content
 
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        """Opening and closing count the file's users, which zipfile does without a lock."""
+        with self._lock:
+            file = self._zip.open(name)
+        try:
+            yield file
+        finally:
+            with self._lock:
+                file.close()
+
 
 class EntryError(Exception):
     """One entry of the archive cannot be read; the rest may be fine."""
+
+
+def _path(name: str) -> PurePosixPath:
+    """An entry's path; some Windows programs write backslashes into archives."""
+    return PurePosixPath(name.replace("\\", "/"))
 
 
 def _is_litter(path: PurePosixPath) -> bool:

@@ -6,6 +6,7 @@ result. The least recently used files go first when the folder outgrows its limi
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -76,6 +77,20 @@ class Cache:
     def incoming(self) -> "_Incoming":
         """A temporary file on the cache's own disk, removed on leaving unless it was added."""
         return _Incoming(self.root)
+
+    def require_space(self, size: int, purpose: str) -> None:
+        """Fail before the work, not in the middle of it, if the disk cannot take ``size`` bytes.
+
+        Raises:
+            ConfigurationError: names the folder and what is missing.
+        """
+        free = shutil.disk_usage(self.root).free
+        if free < size:
+            raise ConfigurationError(
+                f"{purpose} needs {size / 1e9:.1f} GB of disk and {self.root} has "
+                f"{free / 1e9:.1f} GB: make room, or set WILDLIFE_CACHE to a folder on a larger "
+                "disk"
+            )
 
     def add(self, file: Path, sha256: str) -> Path:
         """Move a file of this digest into the cache in one step."""

@@ -33,7 +33,7 @@ class Photo(BaseModel):
         photo: SHA-256 (hex) of the decoded pixels at full size; its identity for ever.
         entry: where it lies in the archive.
         label: 0..N-1, the place of its class in the sorted classes.
-        group: the ``photo`` of the first of its near duplicates; never crosses a split.
+        group: the ``photo`` that stands for its near duplicates; a group never crosses a split.
         shard, position: which record file, and which record in it.
         crc32: of the record's bytes.
     """

@@ -92,6 +92,7 @@ class Job:
     Attributes:
         output: a folder; every file left in it becomes part of the result.
         scratch: a folder for what is not.
+        external: what ``Step.external`` found when the fingerprint was taken.
         measurements: what may differ between executions (seconds, rates); not part of the digest.
     """
 
@@ -102,6 +103,7 @@ class Job:
     scratch: Path
     store: Store
     cache: Cache
+    external: Mapping[str, str] = field(default_factory=dict)
     measurements: dict[str, Any] = field(default_factory=dict)
 
 
@@ -121,7 +123,8 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
     options = config.slice(step.options)
     upstream = {name: read_record(store, run_id, name).manifest for name in step.inputs}
     inputs = {name: manifest.digest for name, manifest in upstream.items()}
-    inputs |= step.external(store, options)
+    external = step.external(store, options)
+    inputs |= external
     fingerprint = fingerprint_of(step, options, inputs)
 
     manifest = None if config.force else find_manifest(store, step.name, fingerprint)
@@ -133,7 +136,7 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
             output, scratch = Path(folder, "output"), Path(folder, "scratch")
             output.mkdir()
             scratch.mkdir()
-            job = Job(run_id, options, artifacts, output, scratch, store, cache)
+            job = Job(run_id, options, artifacts, output, scratch, store, cache, external)
             facts = step.run(job)
             job.measurements["seconds"] = round(time.monotonic() - clock, 3)
             manifest = _publish(step, fingerprint, options, inputs, facts, job)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,10 +174,18 @@ class Store:
                 MetadataDirective="REPLACE",
             )
 
-    def download(self, head: ObjectHead, target: Path) -> str:
+    def download(
+        self,
+        head: ObjectHead,
+        target: Path,
+        progress: Callable[[int], object] = lambda _received: None,
+    ) -> str:
         """Stream exactly the version of an object that ``head`` describes into a file.
 
         A connection that breaks is resumed from the byte it broke at, still pinned to the ETag.
+
+        Args:
+            progress: called with the number of bytes received so far, after each chunk.
 
         Returns:
             SHA-256 (hex) of the bytes.
@@ -203,6 +211,7 @@ class Store:
                             file.write(chunk)
                             digest.update(chunk)
                             received += len(chunk)
+                            progress(received)
                 except UnavailableError:
                     attempts_left -= 1
                     if not attempts_left:
