@@ -70,33 +70,39 @@ def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[Fi
         accuracy.savefig(folder / f"{arm}-accuracy.png", dpi=_DOTS)
         loss.savefig(folder / f"{arm}-loss.png", dpi=_DOTS)
     last, epochs = network.history[-1], _count(len(network.history), "epoch")
+    accuracy_ends = (
+        f"After {epochs}: training {percent(last.accuracy)}, "
+        f"validation {percent(last.val_accuracy)}."
+    )
+    loss_ends = (
+        f"After {epochs}: training {decimal(last.loss)} nats, "
+        f"validation {decimal(last.val_loss)} nats."
+    )
     synthetic = "synthetic data, " if summary.synthetic else ""
     return [
         FigureFile(
             f"{arm}-accuracy.png",
-            f"{title}: accuracy by epoch.",
-            f"{title}, {synthetic}accuracy by epoch. After {epochs}: training "
-            f"{percent(last.accuracy)}, validation {percent(last.val_accuracy)}.",
+            accuracy_ends,
+            f"{title}, {synthetic}accuracy by epoch. {accuracy_ends}",
         ),
         FigureFile(
             f"{arm}-loss.png",
-            f"{title}: loss by epoch.",
-            f"{title}, {synthetic}loss by epoch. After {epochs}: training "
-            f"{decimal(last.loss)} nats, validation {decimal(last.val_loss)} nats.",
+            loss_ends,
+            f"{title}, {synthetic}loss by epoch. {loss_ends}",
         ),
     ]
 
 
 def _draw_accuracy(network: ArmSummary, classes: int, title: str) -> Figure:
     figure, axes = _axes(title, len(network.history))
-    _draw_guessing(axes, 1 / classes, f"even guessing (1 in {classes})")
+    _draw_guessing(axes, 1 / classes, f"guessing (1 in {classes})")
     _draw_pair(
         axes,
         [epoch.accuracy for epoch in network.history],
         [epoch.val_accuracy for epoch in network.history],
     )
     axes.set_ylim(0, 1)
-    axes.set_ylabel("Accuracy (share of photos right)")
+    axes.set_ylabel("Accuracy (share right)")
     _draw_legend(axes)
     return figure
 
@@ -106,7 +112,7 @@ def _draw_loss(network: ArmSummary, classes: int, title: str) -> Figure:
     guessing = log(classes)
     training = [epoch.loss for epoch in network.history]
     validation = [epoch.val_loss for epoch in network.history]
-    _draw_guessing(axes, guessing, f"even guessing (ln {classes})")
+    _draw_guessing(axes, guessing, f"guessing (ln {classes})")
     _draw_pair(axes, training, validation)
     if max(training + validation) > _EXPLODED * guessing and min(training + validation) > 0:
         axes.set_yscale("log")
@@ -132,8 +138,12 @@ def _axes(title: str, epochs: int) -> tuple[Figure, Axes]:
 def _draw_pair(axes: Axes, training: Sequence[float], validation: Sequence[float]) -> None:
     epochs = range(1, len(training) + 1)
     every = max(1, len(training) // 12)
-    axes.plot(epochs, training, color=_ORANGE, marker="o", markevery=every, label="training")
-    axes.plot(epochs, validation, color=_BLUE, marker="s", markevery=every, label="validation")
+    # Markers of two sizes: where the two points of an epoch coincide, both still show.
+    axes.plot(epochs, training, color=_ORANGE, marker="o", markersize=8, label="training")
+    axes.plot(epochs, validation, color=_BLUE, marker="s", markersize=5, label="validation")
+    for line in axes.lines:
+        line.set_markevery(every)
+        line.set_clip_on(False)  # a marker at an accuracy of 1.0 shows whole
 
 
 def _draw_guessing(axes: Axes, height: float, label: str) -> None:

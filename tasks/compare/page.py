@@ -30,6 +30,7 @@ def render_page(summary: Summary, curves: Sequence[Sequence[FigureFile]], folder
         folder: where the figures' files lie.
     """
     environment = _environment(_printable)
+    environment.filters["breakable"] = _breakable
     environment.filters["data_uri"] = lambda figure: _data_uri(folder / figure.name)
     return _render(environment, "index.html.j2", summary, curves)
 
@@ -79,6 +80,12 @@ def _printable(value: object) -> object:
     if isinstance(value, str) and _CONTROLS.search(value):
         return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", value)
     return value
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow column may break after its underscores and hyphens."""
+    escaped = str(escape(_printable(name)))  # a str, for Markup escapes what re.sub puts in
+    return Markup(re.sub(r"([_/-])", r"\1<wbr>", escaped))  # noqa: S704
 
 
 def _data_uri(path: Path) -> str:

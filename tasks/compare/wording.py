@@ -1,7 +1,5 @@
 """Numbers as people read them, and the one sentence that answers the report's question."""
 
-from math import floor, log10
-
 from tasks.compare.statistics import PairedCounts, Verdict, mcnemar_exact, paired_interval
 
 #: Keeps a number on one line with its unit.
@@ -28,10 +26,10 @@ def points(difference: float) -> str:
 
 
 def decimal(number: float) -> str:
-    """Three significant digits below one, two decimals above."""
-    if number == 0 or abs(number) >= 1:
-        return f"{number:.2f}"
-    return f"{number:.{min(6, 2 - floor(log10(abs(number))))}f}"
+    """A loss with three decimals below one and two above."""
+    if 0 < number < 0.0005:
+        return f"<{NBSP}0.001"
+    return f"{number:.3f}" if number < 1 else f"{number:.2f}"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,272 @@
+"""The report as its readers find it in the bucket: whole, honest, inert."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tasks.compare import STEP
+from tasks.compare.summary import Summary
+from tasks.contract.cache import Cache
+from tasks.contract.config import Config
+from tasks.contract.step import run_step
+from tasks.contract.store import Store
+from tasks.contract.training import Epoch
+from tests.compare.world import World
+
+pytestmark = pytest.mark.store
+Read = Callable[[str], Any]
+FIGURES = ("scratch-accuracy.png", "scratch-loss.png", "transfer-accuracy.png", "transfer-loss.png")
+VOID = {"meta", "link", "img", "wbr", "br"}
+
+
+class Page(HTMLParser):
+    """A page's elements, refusing what HTML5 would have to mend."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs), (tag, attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_every_file_is_published_with_the_right_content_type(
+    world: World, store: Store, cache: Cache
+) -> None:
+    world.compare(store, cache)
+    served = {
+        head.key.removeprefix("reports/run-1/"): store._client.head_object(
+            Bucket=store.bucket, Key=head.key
+        )["ContentType"]
+        for head in store.list("reports/run-1/")
+    }
+    assert served == {
+        "index.html": "text/html; charset=utf-8",
+        "report.md": "text/markdown; charset=utf-8",
+        "summary.json": "application/json",
+        **dict.fromkeys(FIGURES, "image/png"),
+    }
+
+
+def test_the_page_is_published_last(
+    world: World, store: Store, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+    copy = store.copy
+
+    def noted(source: str, target: str, content_type: str) -> None:
+        copied.append(target)
+        copy(source, target, content_type)
+
+    monkeypatch.setattr(store, "copy", noted)
+    world.compare(store, cache)
+    assert len(copied) == 7
+    assert copied[-1] == "reports/run-1/index.html"
+
+
+def test_a_cached_run_has_its_report_too(world: World, store: Store, cache: Cache) -> None:
+    world.compare(store, cache)
+    record = world.compare(store, cache, "run-2")
+    assert record.cached
+    first, second = (store.read(f"reports/run-{n}/index.html") for n in (1, 2))
+    assert first is not None
+    assert first == second
+
+
+def test_the_facts_are_the_headline(world: World, store: Store, cache: Cache) -> None:
+    facts = world.compare(store, cache).manifest.facts
+    assert (facts["scratch_accuracy"], facts["transfer_accuracy"]) == (0.5, 0.9)
+    assert facts["difference"] == pytest.approx(0.4)
+    assert facts["difference_low"] < 0.4 < facts["difference_high"]
+    assert facts["p_value"] < 0.05
+    assert facts["test_photos"] == 60
+    assert facts["verdict"] == "transfer is better"
+
+
+def test_the_summary_keeps_its_own_schema(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    record = world.compare(store, cache)
+    summary = Summary.model_validate_json(json.dumps(read_report("summary.json")))
+    assert summary.version == 1
+    assert summary.headline == record.manifest.facts
+    assert summary.transfer.weights.sha256 == "b2" * 32
+    assert sum(row.transfer_correct for row in summary.classes) == summary.transfer.test.correct
+    assert len(summary.scratch.history) == 5
+    assert summary.origin["train_scratch"].run_id == "run-1"
+    assert "scratch_accuracy" in Summary.model_json_schema()["required"]
+
+
+def test_page_and_markdown_and_summary_say_the_same_sentence(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)
+    statement = read_report("summary.json")["statement"]
+    assert statement in Page(read_report("index.html")).text
+    assert statement in read_report("report.md")
+
+
+def test_the_page_stands_alone_and_forbids_everything_else(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)
+    html = read_report("index.html")
+    page = Page(html)
+    assert [image["src"][:22] for image in page.all("img")] == ["data:image/png;base64,"] * 4
+    assert {link["href"] for link in page.all("link")} == {"data:,"}
+    assert len(page.all("style")) == 1
+    assert not page.all("script")
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+    assert not re.search(r"https?://|url\(|@import", html)
+    policy = next(meta for meta in page.all("meta") if "http-equiv" in meta)
+    assert policy["content"].startswith("default-src 'none'; img-src data:; style-src")
+
+
+def test_the_page_is_accessible(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)
+    page = Page(read_report("index.html"))
+    assert page.all("html") == [{"lang": "en"}]
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert headings.count(1) == 1
+    assert all(lower - upper <= 1 for upper, lower in zip([0, *headings], headings, strict=False))
+    assert all(heading.get("scope") in ("row", "col") for heading in page.all("th"))
+    assert all("After 5 epochs: training" in image["alt"] for image in page.all("img"))
+    identities = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(identities) == len(set(identities))
+    named = {attrs["aria-labelledby"] for _, attrs in page.elements if "aria-labelledby" in attrs}
+    assert named <= set(identities)
+
+
+HOSTILE = [
+    '<script>alert("1")</script>',
+    "a|b`c`*d*[e](javascript:f)\n# g",
+    '"><img src=x onerror=alert(2)>\x01',
+    "../../etc/passwd{{7*7}}",
+]
+
+
+def test_hostile_names_are_shown_and_never_run(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.classes = sorted(HOSTILE)
+    world.dataset = {"name": HOSTILE[0], "synthetic": False, "note": "<iframe src=//x></iframe>"}
+    world.refused = {"<b>bold</b>": 1}
+    world.compare(store, cache, title="</title><script>alert(3)</script>")
+    page = Page(read_report("index.html"))
+    assert not page.all("script")
+    assert not page.all("iframe")
+    assert not page.all("b")
+    assert len(page.all("img")) == 4
+    assert '<script>alert("1")</script>' in page.text
+    assert "{{7*7}}" in page.text
+    assert "\x01" not in page.text
+
+    markdown = read_report("report.md")
+    assert not re.search(r"<(?!=)[a-z/]", markdown)
+    row = next(line for line in markdown.splitlines() if line.startswith("| a"))
+    assert len(re.findall(r"(?<!\\)\|", row)) == 5
+    assert "](javascript" not in markdown.replace("\\]", "")
+
+
+def test_synthetic_data_are_labelled_everywhere(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)
+    real = {name: read_report(name) for name in FIGURES}
+    assert "SYNTHETIC" not in read_report("index.html")
+
+    world.dataset = {"name": "Drawn", "synthetic": True, "note": "drawn by a program"}
+    world.compare(store, cache, force=True)
+    page = Page(read_report("index.html"))
+    assert page.text.lstrip().startswith("SYNTHETIC DATA")
+    assert all("synthetic data" in image["alt"] for image in page.all("img"))
+    assert read_report("report.md").splitlines()[2].startswith("> **SYNTHETIC DATA.**")
+    assert read_report("summary.json")["synthetic"] is True
+    assert all(read_report(name) != real[name] for name in FIGURES)  # their titles say it
+
+
+def test_networks_that_the_photos_do_not_tell_apart_are_not_ranked(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.accuracy = {"scratch": 0.85, "transfer": 0.9}
+    facts = world.compare(store, cache).manifest.facts
+    assert facts["verdict"] == "not distinguishable"
+    assert "are not distinguishable" in Page(read_report("index.html")).text
+
+
+@pytest.mark.parametrize(("classes", "test_photos"), [(2, 3), (200, 3)])
+def test_few_and_many_classes_with_few_photos_have_a_whole_report(
+    world: World, store: Store, cache: Cache, read_report: Read, classes: int, test_photos: int
+) -> None:
+    world.classes = [f"class_{number:03}" for number in range(classes)]
+    world.test_photos = test_photos
+    world.compare(store, cache)
+    page = Page(read_report("index.html"))
+    assert page.text.count("class_001") == 2
+    assert len(read_report("summary.json")["classes"]) == classes
+
+
+def test_a_history_of_one_epoch_shows_its_markers(
+    world: World, store: Store, cache: Cache, read_report: Read, tmp_path: Path
+) -> None:
+    world.epochs = 1
+    world.compare(store, cache)
+    for name in FIGURES:
+        (tmp_path / name).write_bytes(read_report(name))
+        with Image.open(tmp_path / name) as image:
+            box = image.convert("RGB").crop((0, 0, image.width, round(0.8 * image.height)))
+            colours = {colour for _, colour in box.getcolors(1 << 24)}
+        assert (217, 95, 2) in colours, name  # above the legend, which has both colours anyway
+        assert (0, 104, 181) in colours, name
+    assert "After 1 epoch:" in read_report("index.html")
+
+
+def test_an_exploded_loss_does_not_stop_the_report(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    ordinary = {"accuracy": 0.5, "loss": 1.0, "val_accuracy": 0.5, "seconds": 1.0}
+    world.history = lambda _arm, _epochs: [
+        Epoch(val_loss=900.0, **ordinary),
+        Epoch(val_loss=1.1, **ordinary),
+    ]
+    world.compare(store, cache)
+    assert "validation 1.10" in read_report("report.md").replace("\u00a0", " ")
+
+
+def test_an_arm_without_measurements_is_not_measured(
+    world: World, store: Store, cache: Cache, read_report: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config()
+    world.publish("run-1", store, cache, config)
+    key = "runs/run-1/train_scratch.json"
+    record = json.loads(store.read(key) or b"")
+    record["manifest"]["measurements"] = {}
+    store.write(key, json.dumps(record).encode())
+    run_step(STEP, config, "run-1", store, cache)
+    assert "not measured" in Page(read_report("index.html")).text
+    assert "unknown device" in read_report("summary.json")["statement"]

@@ -1,0 +1,87 @@
+"""Numbers read well, and the answer claims no more than they carry."""
+
+import pytest
+
+from tasks.compare.statistics import PairedCounts, verdict_of
+from tasks.compare.wording import (
+    decimal,
+    duration,
+    p_value,
+    percent,
+    percent_range,
+    points,
+    rate,
+    size,
+    statement,
+)
+
+
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ").replace("\u2212", "-")
+
+
+def said(counts: PairedCounts, seconds: tuple[float | None, float | None] = (41.0, 760.0)) -> str:
+    return plain(statement(counts, verdict_of(counts), seconds, ("CPU, 2 cores", "CPU, 2 cores")))
+
+
+def test_the_answer_has_a_number_its_interval_and_its_cost() -> None:
+    assert said(PairedCounts(100, 73, 3, 4)) == (
+        "On the same 180 test photos, transfer learning was right 38.9 percentage points more "
+        "often than training from scratch (95 % interval 31.0 to 46.4); training took 41 s with "
+        "transfer and 12 min 40 s from scratch, on CPU, 2 cores."
+    )
+
+
+def test_a_difference_the_numbers_do_not_carry_is_called_not_distinguishable() -> None:
+    sentence = said(PairedCounts(80, 8, 5, 7))
+    assert "are not distinguishable: the difference is +3.0 percentage points" in sentence
+    assert "interval -4.6 to +10.8; exact McNemar p = 0.58" in sentence
+    assert "more often" not in sentence
+
+
+def test_scratch_is_named_when_it_is_better() -> None:
+    sentence = said(PairedCounts(100, 3, 73, 4))
+    assert "training from scratch was right 38.9 percentage points more often" in sentence
+    assert "(95 % interval 31.0 to 46.4)" in sentence
+
+
+def test_a_time_that_was_not_measured_is_said_to_be_unknown() -> None:
+    assert "took an unknown time with transfer" in said(PairedCounts(9, 9, 0, 0), (None, 2.0))
+
+
+def test_each_arm_names_its_device_when_they_differ() -> None:
+    counts = PairedCounts(100, 73, 3, 4)
+    sentence = statement(counts, verdict_of(counts), (1.0, 2.0), ("GPU 0", "GPU 1"))
+    assert plain(sentence).endswith("1.0 s with transfer on GPU 0 and 2.0 s from scratch on GPU 1.")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (percent(0.9612), "96.1 %"),
+        (percent(0.5, 0), "50 %"),
+        (percent_range(0.92, 0.981), "92.0 to 98.1 %"),
+        (points(0.392), "+39.2"),
+        (points(-0.011), "-1.1"),
+        (points(-0.0001), "0.0"),
+        (decimal(1.604), "1.60"),
+        (decimal(0.03), "0.030"),
+        (decimal(0.0001), "< 0.001"),
+        (decimal(0.0), "0.000"),
+        (duration(8.26), "8.3 s"),
+        (duration(59.7), "1 min 00 s"),
+        (duration(760.4), "12 min 40 s"),
+        (duration(11_100), "3 h 05 min"),
+        (duration(3599.7), "1 h 00 min"),
+        (rate(12.07), "12.1"),
+        (rate(1240.4), "1,240"),
+        (p_value(1e-9), "p < 0.001"),
+        (p_value(0.0525), "p = 0.052"),
+        (p_value(1.0), "p = 1.00"),
+        (size(999), "999 bytes"),
+        (size(350_123_456), "350.1 MB"),
+        (size(4_400_000_000), "4.4 GB"),
+    ],
+)
+def test_numbers_read_as_people_write_them(text: str, expected: str) -> None:
+    assert plain(text) == expected

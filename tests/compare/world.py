@@ -1,0 +1,182 @@
+"""Fabricated results of the earlier steps, published in the real store as those steps publish."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import exp
+from typing import Any
+
+import numpy as np
+
+from tasks.compare import STEP
+from tasks.contract.cache import Cache
+from tasks.contract.config import Config, PreprocessOptions, ScratchOptions, TransferOptions
+from tasks.contract.manifest import RunRecord
+from tasks.contract.photos import PHOTOS_FILE, REFUSED_FILE, Photo, write_rows
+from tasks.contract.step import Facts, Job, Step, run_step
+from tasks.contract.store import Store
+from tasks.contract.training import (
+    HISTORY_FILE,
+    PREDICTIONS_FILE,
+    Epoch,
+    Predictions,
+    write_history,
+)
+
+
+@dataclass
+class World:
+    """What the earlier steps shall leave. A test changes what it is about.
+
+    Attributes:
+        test_photos: per class.
+        accuracy: share of the test photos that each arm gets right.
+    """
+
+    classes: list[str] = field(default_factory=lambda: ["bear", "cougar", "elk"])
+    test_photos: int = 20
+    accuracy: dict[str, float] = field(default_factory=lambda: {"scratch": 0.5, "transfer": 0.9})
+    epochs: int = 5
+    dataset: dict[str, Any] = field(
+        default_factory=lambda: {"name": "Fabricated", "synthetic": False, "note": ""}
+    )
+    refused: dict[str, int] = field(default_factory=lambda: {"truncated": 2, "duplicate": 5})
+    history: Callable[[str, int], list[Epoch]] | None = None
+    predictions: Callable[[str, Predictions], Predictions] = lambda _arm, made: made
+    facts: Callable[[str, Facts], Facts] = lambda _step, made: made
+
+    def photos(self) -> list[Photo]:
+        rows = []
+        for label, name in enumerate(self.classes):
+            for number in range(self.test_photos):
+                identity = hashlib.sha256(f"{label} {number}".encode()).hexdigest()
+                rows.append(
+                    Photo(
+                        photo=identity,
+                        entry=f"photos/{name}/{number}.jpg",
+                        class_name=name,
+                        label=label,
+                        split="test",
+                        group=identity,
+                        width=640,
+                        height=480,
+                        shard="test-00000.rgb",
+                        position=len(rows),
+                        crc32=0,
+                    )
+                )
+        return sorted(rows, key=lambda row: row.photo)
+
+    def publish(self, run_id: str, store: Store, cache: Cache, config: Config) -> None:
+        """Run the three earlier steps for one run."""
+        for step in (self._preprocess(), self._train("scratch"), self._train("transfer")):
+            run_step(step, config, run_id, store, cache)
+
+    def compare(
+        self, store: Store, cache: Cache, run_id: str = "run-1", **options: Any
+    ) -> RunRecord:
+        config = Config(**options)
+        self.publish(run_id, store, cache, config)
+        return run_step(STEP, config, run_id, store, cache)
+
+    def _preprocess(self) -> Step:
+        def run(job: Job) -> Facts:
+            write_rows(job.output / PHOTOS_FILE, self.photos())
+            write_rows(job.output / REFUSED_FILE, [])
+            n, refused = self.test_photos, sum(self.refused.values())
+            counts = {"train": 5 * n, "validation": n, "test": n}
+            kept = 7 * n * len(self.classes)
+            per_class = {name: {**counts, "refused": 0} for name in self.classes}
+            per_class[self.classes[0]]["refused"] = refused
+            facts = {
+                "classes": self.classes,
+                "image_size": 224,
+                "dataset": self.dataset,
+                "archive": {"size": 350_123_456, "sha256": "a1" * 32},
+                "photos": {"entries": kept + refused, "kept": kept, "refused": refused},
+                "refused": self.refused,
+                "per_class": per_class,
+                "near_duplicate_groups": 8,
+            }
+            return self.facts("preprocess", facts)
+
+        return Step("preprocess", ("tasks.contract.photos",), PreprocessOptions, run)
+
+    def _train(self, arm: str) -> Step:
+        def run(job: Job) -> Facts:
+            history = self.history or _plausible_history
+            write_history(job.output / HISTORY_FILE, history(arm, self.epochs))
+            made = self.predictions(arm, self._predictions(arm))
+            made.save(job.output / PREDICTIONS_FILE)
+            job.measurements |= {
+                "train_seconds": {"scratch": 760.4, "transfer": 41.2}[arm],
+                "photos_per_second": {"scratch": 12.1, "transfer": 68.0}[arm],
+                "device": "CPU, 2 cores",
+            }
+            if arm == "transfer":
+                job.measurements |= {"feature_seconds": 38.0, "head_seconds": 3.2}
+            return self.facts(f"train_{arm}", self._arm_facts(arm))
+
+        options = {"scratch": ScratchOptions, "transfer": TransferOptions}[arm]
+        return Step(
+            f"train_{arm}", ("tasks.contract.training",), options, run, inputs=("preprocess",)
+        )
+
+    def _arm_facts(self, arm: str) -> Facts:
+        classes = len(self.classes)
+        trained = {"scratch": 4_007_548 + 1281 * classes, "transfer": 1281 * classes}[arm]
+        weights = {
+            "scratch": {"source": "none", "name": "random initial weights", "sha256": ""},
+            "transfer": {
+                "source": "lite0",
+                "name": "ImageNet weights of EfficientNet-Lite0, laid into B0",
+                "sha256": "b2" * 32,
+            },
+        }[arm]
+        return {
+            "arm": arm,
+            "architecture": "EfficientNet-B0",
+            "classes": self.classes,
+            "epochs": self.epochs,
+            "batch_size": 16,
+            "learning_rate": 0.001,
+            "optimizer": "Adam",
+            "parameters": {"total": 4_049_571 + 1281 * classes, "trained": trained},
+            "photos": {"train": 1, "validation": 1, "test": 1},
+            "weights": weights,
+            "test": {"photos": 1, "correct": 1, "accuracy": 1.0, "loss": 0.1},
+        }
+
+    def _predictions(self, arm: str) -> Predictions:
+        """The right class is the likeliest on the first so many photos of a seeded shuffle."""
+        photos = self.photos()
+        labels = np.array([photo.label for photo in photos], dtype=np.int32)
+        random = np.random.default_rng({"scratch": 1, "transfer": 2}[arm])
+        order = random.permutation(len(photos))
+        right = order < round(self.accuracy[arm] * len(photos))
+        named = np.where(right, labels, (labels + 1) % len(self.classes))
+        probabilities = random.dirichlet(np.ones(len(self.classes)), len(photos))
+        probabilities *= 0.4
+        probabilities[np.arange(len(photos)), named] += 0.6
+        return Predictions(
+            np.array([photo.photo for photo in photos]), labels, probabilities.astype(np.float32)
+        )
+
+
+def _plausible_history(arm: str, epochs: int) -> list[Epoch]:
+    pace, best, gap = {"scratch": (0.12, 0.72, 0.15), "transfer": (1.1, 0.99, 0.03)}[arm]
+    rows = []
+    for epoch in range(1, epochs + 1):
+        done = 1 - exp(-pace * epoch)
+        wobble = 0.02 * ((epoch * 7919) % 5 - 2) / 2
+        accuracy = 0.2 + (best - 0.2) * done
+        rows.append(
+            Epoch(
+                accuracy=accuracy,
+                loss=1.8 * (1 - done) + 0.03,
+                val_accuracy=max(0.0, accuracy - gap * done + wobble),
+                val_loss=1.85 * (1 - done) + 0.1 + gap * done * 2 - wobble,
+                seconds=30.0 * epoch,
+            )
+        )
+    return rows
