@@ -103,8 +103,12 @@ class Archive:
         with an image's suffix directly in it. Its own suffix may lie, so it is no filter.
         """
         # By name: an archive that was added to may list a file twice, and the last one counts.
-        infos = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
-        paths = {name: _path(name) for name in infos}
+        infos = {info.filename: info for info in self._zip.infolist()}
+        paths = {
+            name: path
+            for name in infos
+            if not name.endswith("/") and not _is_litter(path := _path(name))
+        }
         class_folders = {
             path.parent
             for path in paths.values()
@@ -113,7 +117,7 @@ class Archive:
         return [
             Entry(name, path.parent.name, infos[name].file_size)
             for name, path in sorted(paths.items())
-            if path.parent in class_folders and not _is_litter(path)
+            if path.parent in class_folders
         ]
 
     def read(self, entry: Entry) -> bytes:

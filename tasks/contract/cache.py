@@ -5,10 +5,13 @@ are used, so a cache that was tampered with, truncated or filled up costs a down
 result. The least recently used files go first when the folder outgrows its limit.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +19,8 @@ from tasks.contract.errors import ConfigurationError, InputError
 from tasks.contract.store import sha256_of
 
 _DEFAULT_LIMIT_GB = 50.0
+#: A folder this new may not be locked yet by the process that has just made it.
+_UNLOCKED_SECONDS = 60.0
 
 
 class Cache:
@@ -25,7 +30,8 @@ class Cache:
         self.root = root
         self.limit = limit
         self._in_use: set[Path] = set()
-        root.mkdir(parents=True, exist_ok=True)
+        self._work = root / "work"
+        self._work.mkdir(parents=True, exist_ok=True)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -34,7 +40,7 @@ class Cache:
         limit = environment.get("WILDLIFE_CACHE_GB") or str(_DEFAULT_LIMIT_GB)
         try:
             return cls(Path(root), int(float(limit) * 1e9))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ConfigurationError(
                 f"WILDLIFE_CACHE_GB is {limit!r}: give a number of gigabytes, such as 50"
             ) from None
@@ -74,9 +80,27 @@ class Cache:
                 )
             return self.add(target, sha256)
 
-    def incoming(self) -> "_Incoming":
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
         """A temporary file on the cache's own disk, removed on leaving unless it was added."""
-        return _Incoming(self.root)
+        with self.workspace("incoming") as folder:
+            yield folder / "file"
+
+    @contextmanager
+    def workspace(self, name: str) -> Iterator[Path]:
+        """A temporary folder on the cache's own disk, removed on leaving.
+
+        It is locked while in use, so that what a killed process left behind can be told from what
+        a living one works in, and is removed by the next process that needs a folder.
+        """
+        self._sweep()
+        with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=self._work) as folder:
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield Path(folder)
+            finally:
+                os.close(handle)
 
     def require_space(self, size: int, purpose: str) -> None:
         """Fail before the work, not in the middle of it, if the disk cannot take ``size`` bytes.
@@ -104,6 +128,23 @@ class Cache:
     def _path(self, sha256: str) -> Path:
         return self.root / "sha256" / sha256[:2] / sha256
 
+    def _sweep(self) -> None:
+        """Remove the folders whose process is gone."""
+        for folder in self._work.iterdir():
+            try:
+                if time.time() - folder.stat().st_mtime < _UNLOCKED_SECONDS:
+                    continue
+                handle = os.open(folder, os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # its owner has just finished
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(handle)
+
     def _evict(self) -> None:
         """Drop the least recently used files of other steps until the limit holds."""
         files = []
@@ -120,17 +161,3 @@ class Cache:
             if path not in self._in_use:
                 path.unlink(missing_ok=True)
                 total -= size
-
-
-class _Incoming:
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(dir=self._root, prefix="incoming-")
-        os.close(handle)
-        self._path = Path(name)
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        self._path.unlink(missing_ok=True)

@@ -207,13 +207,13 @@ class Config(FetchOptions, PreprocessOptions, ScratchOptions, TransferOptions, C
             if isinstance(options, str):
                 options = json.loads(options)
             return cls.model_validate(options)
-        except json.JSONDecodeError as error:
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error, cls)) from error
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(
                 f"the configuration is not JSON ({error}): give an object like "
                 '{"scratch_epochs": 5}'
             ) from error
-        except ValidationError as error:
-            raise ConfigurationError(_explain(error, cls)) from error
 
     def slice(self, options: type[Options]) -> Options:
         """The part of this configuration that one step may see."""

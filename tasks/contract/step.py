@@ -10,7 +10,6 @@ import logging
 import mimetypes
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from functools import cache as memoized
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config, Options
@@ -132,8 +133,8 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
     if manifest is None:
         log.info("%s: computing %s", step.name, fingerprint[:12])
         artifacts = {name: Artifact(made, store, cache) for name, made in upstream.items()}
-        with tempfile.TemporaryDirectory(prefix=f"{step.name}-", dir=cache.root) as folder:
-            output, scratch = Path(folder, "output"), Path(folder, "scratch")
+        with cache.workspace(step.name) as folder:
+            output, scratch = folder / "output", folder / "scratch"
             output.mkdir()
             scratch.mkdir()
             job = Job(run_id, options, artifacts, output, scratch, store, cache, external)
@@ -196,7 +197,11 @@ def find_manifest(store: Store, step: str, fingerprint: str) -> Manifest | None:
     content = store.read(artifact_key(step, fingerprint, "manifest.json"))
     if content is None:
         return None
-    manifest = Manifest.model_validate_json(content)
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError:
+        log.warning("%s: the stored manifest cannot be read: computing again", step)
+        return None
     for name, file in manifest.files.items():
         head = store.head(file.key)
         if head is None or head.size != file.size or head.etag != file.etag:
@@ -209,12 +214,17 @@ def read_record(store: Store, run_id: str, step: str) -> RunRecord:
     """What a run has of a step.
 
     Raises:
-        InputError: the step has not finished in this run.
+        InputError: the step has not finished in this run, or its record was tampered with.
     """
     content = store.read(record_key(run_id, step))
     if content is None:
         raise InputError(f"run {run_id!r} has no result of {step!r} yet: run that step first")
-    return RunRecord.model_validate_json(content)
+    try:
+        return RunRecord.model_validate_json(content)
+    except ValidationError:
+        raise InputError(
+            f"{store.uri(record_key(run_id, step))} cannot be read: run {step} again"
+        ) from None
 
 
 def fetch_file(reference: FileReference, store: Store, cache: Cache) -> Path:

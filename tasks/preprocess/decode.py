@@ -124,8 +124,8 @@ def _unidentified(content: bytes) -> UnusableError:
 def _stopped(error: Exception) -> UnusableError:
     """A decoder's complaint, without anything that differs from one execution to the next."""
     complaint = re.sub(r" at 0x[0-9a-f]+", "", str(error)).replace("\n", " ")[:200]
-    reason = "truncated" if "truncated" in complaint or isinstance(error, EOFError) else "damaged"
-    return UnusableError(reason, complaint or type(error).__name__)
+    cut_short = "truncated" in complaint.lower() or isinstance(error, EOFError)
+    return UnusableError("truncated" if cut_short else "damaged", complaint or type(error).__name__)
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

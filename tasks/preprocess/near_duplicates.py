@@ -36,13 +36,19 @@ def near_duplicate_components(hashes: Sequence[int], bits: int) -> NDArray[np.in
     Returns:
         int32, shape (len(hashes),): the number of each photo's group.
     """
-    values = np.array(hashes, dtype=np.uint64)
-    near = [np.empty((0, 2), dtype=np.int64)]
-    for start in range(0, len(values), _BLOCK):  # the whole matrix would not fit in memory
+    values, places = np.unique(np.array(hashes, dtype=np.uint64), return_inverse=True)
+    components = np.arange(len(values), dtype=np.int32)
+    for start in range(0, len(values), _BLOCK):  # all distances at once would not fit in memory
         block = values[start : start + _BLOCK, np.newaxis]
         distances = np.bitwise_count(block ^ values[np.newaxis, start:])
-        near.append(np.argwhere(distances <= bits) + start)
-    first, second = np.concatenate(near).T
-    edges = coo_array((np.ones(len(first), bool), (first, second)), shape=2 * (len(values),))
-    _, components = connected_components(edges, directed=False)
-    return np.asarray(components, dtype=np.int32)
+        near = np.argwhere(distances <= bits).T + start
+        components = _joined(components, near)
+    return components[places]
+
+
+def _joined(components: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Renumber components so that the photos of each pair (2, n) are in the same one."""
+    count = int(components.max()) + 1
+    edges = coo_array((np.ones(pairs.shape[1], bool), components[pairs]), shape=(count, count))
+    _, merged = connected_components(edges, directed=False)
+    return np.asarray(merged[components], dtype=np.int32)
