@@ -46,7 +46,10 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
         require_free_port(port + part, "the object store", "WILDLIFE_STORE_PORT")
     data = settings.home / "store"
     data.mkdir(parents=True, exist_ok=True)
-    command = [str(_weed()), "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    command = [str(_weed()), "-logtostderr=true", "mini", f"-dir={data}"]
+    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    # Relative, because a socket's path may have only 107 characters: it runs in its home.
+    command += ["-s3.localSocket=run/store-s3.sock", "-filer.localSocket=run/store-filer.sock"]
     command += [f"-s3.port={port}", f"-s3.port.grpc={port + 1}"]
     command += [f"-master.port={port + 2}", f"-master.port.grpc={port + 3}"]
     command += [f"-volume.port={port + 4}", f"-volume.port.grpc={port + 5}"]
@@ -60,7 +63,12 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
 
 
 def stop_store(settings: Settings) -> bool:
-    return Program("store", settings.home).stop()
+    """Stop the store, and remove the sockets it leaves in /tmp; tells whether it was running."""
+    stopped = Program("store", settings.home).stop()
+    for port in range(settings.store_port, settings.store_port + PORTS):
+        for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 weed's own choice
+            socket.unlink(missing_ok=True)
+    return stopped
 
 
 def _answers(settings: Settings) -> bool:
