@@ -17,8 +17,11 @@ from tasks.compare import wording
 from tasks.compare.figures import FigureFile
 from tasks.compare.summary import Summary
 
-#: Neither HTML nor Markdown may hold these; a file name in an archive can.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+#: Control characters, which no page may hold, and those that turn the direction of writing, with
+#: which a name could pose as another. A file name in an archive can hold either.
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
+)
 _MARKDOWN = re.compile(r"([\\`*_\[\]|#~$!])")
 
 
@@ -56,7 +59,8 @@ def _render(
         summary=summary,
         curves=curves,
         properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
-        options=list(dict.fromkeys(option for step in steps for option in step.options)),
+        # One run has one configuration, of which each step saw its slice.
+        options={name: value for step in steps for name, value in step.options.items()},
     )
 
 
