@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from embedded.keys import keys_of
 from embedded.process import Program, StackError, require_free_port
@@ -57,9 +59,9 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
     command += [f"-admin.port={port + 8}", f"-admin.port.grpc={port + 9}", "-admin.ui=false"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false"]
     command += ["-master.telemetry=false"]
-    keys = {**store_environment(settings), "S3_BUCKET": settings.bucket}
-    program.start(command, {**environment, **keys})
-    program.wait_until(lambda: _answers(settings), seconds=60)
+    own = store_environment(settings)
+    program.start(command, {**environment, **own, "S3_BUCKET": settings.bucket})
+    program.wait_until(lambda: _has_bucket(own), seconds=60)
 
 
 def stop_store(settings: Settings) -> bool:
@@ -71,13 +73,21 @@ def stop_store(settings: Settings) -> bool:
     return stopped
 
 
-def _answers(settings: Settings) -> bool:
+def _has_bucket(environment: Mapping[str, str]) -> bool:
+    """Whether a signed request finds the bucket, which the store makes after it first answers."""
+    client = boto3.Session().client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
+    )
     try:
-        # Anonymous, so 403 is the answer of a gateway that is up and knows the bucket's keys.
-        answer = httpx.get(f"{settings.store_url}/{settings.bucket}", timeout=2, trust_env=False)
-    except httpx.HTTPError:
+        client.head_bucket(Bucket=environment["WILDLIFE_BUCKET"])
+    except (BotoCoreError, ClientError):
         return False
-    return answer.status_code in (200, 403)
+    return True
 
 
 def _weed() -> Path:

@@ -72,3 +72,13 @@ def test_a_store_that_is_down_is_worth_a_retry(store: Store) -> None:
     nobody = Store(StoreSettings("wildlife", "http://127.0.0.1:9"))
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9 does not answer"):
         nobody.head("k")
+
+
+def test_a_download_tells_how_far_it_is(store: Store, tmp_path: Path) -> None:
+    store.write("key", bytes(3 << 20))
+    head = store.head("key")
+    assert head is not None
+    seen: list[int] = []
+    store.download(head, tmp_path / "target", seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == head.size
