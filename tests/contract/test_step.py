@@ -1,0 +1,312 @@
+"""Running a step: computed once, found again while it is whole, complete or absent."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.contract.cache import Cache
+from tasks.contract.config import Config, FetchOptions, PreprocessOptions
+from tasks.contract.errors import InputError
+from tasks.contract.manifest import RunRecord, record_key
+from tasks.contract.step import (
+    Artifact,
+    Facts,
+    Job,
+    Step,
+    code_digest,
+    fingerprint_of,
+    read_record,
+    run_step,
+)
+from tasks.contract.store import Store
+
+CONFIG = Config()
+
+
+class Counted:
+    """A step's function that counts its calls and leaves two files."""
+
+    def __init__(self, content: bytes = b"content") -> None:
+        self.calls = 0
+        self.content = content
+
+    def __call__(self, job: Job) -> Facts:
+        self.calls += 1
+        (job.output / "deep").mkdir()
+        (job.output / "deep" / "file.bin").write_bytes(self.content)
+        (job.output / "empty").touch()
+        (job.scratch / "not-kept").write_bytes(b"x")
+        return {"length": len(self.content)}
+
+
+def step_of(run: Callable[[Job], Facts], name: str = "fetch", **changes: object) -> Step:
+    step = Step(name=name, code=("tasks.contract.errors",), options=FetchOptions, run=run)
+    return replace(step, **changes)
+
+
+def test_a_second_run_finds_the_result_of_the_first(store: Store, cache: Cache) -> None:
+    work = Counted()
+    first = run_step(step_of(work), CONFIG, "r1", store, cache)
+    second = run_step(step_of(work), CONFIG, "r2", store, cache)
+    assert (first.cached, second.cached, work.calls) == (False, True, 1)
+    assert second.manifest == first.manifest
+    assert read_record(store, "r2", "fetch") == second
+
+
+def test_the_files_can_be_read_on_another_machine(
+    store: Store, cache: Cache, tmp_path: Path
+) -> None:
+    manifest = run_step(step_of(Counted()), CONFIG, "r1", store, cache).manifest
+    assert set(manifest.files) == {"deep/file.bin", "empty"}
+    elsewhere = Artifact(manifest, store, Cache(tmp_path / "elsewhere"))
+    assert elsewhere.path("deep/file.bin").read_bytes() == b"content"
+    assert elsewhere.path("empty").read_bytes() == b""
+    with pytest.raises(InputError, match="has no file 'missing'"):
+        elsewhere.path("missing")
+
+
+def test_a_reader_never_gets_altered_bytes(store: Store, cache: Cache, tmp_path: Path) -> None:
+    manifest = run_step(step_of(Counted()), CONFIG, "r1", store, cache).manifest
+    store.write(manifest.files["deep/file.bin"].key, b"CONTENT")
+    with pytest.raises(InputError, match="changed or damaged"):
+        Artifact(manifest, store, Cache(tmp_path / "elsewhere")).path("deep/file.bin")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda store, manifest: store.delete(manifest.files["deep/file.bin"].key),
+        lambda store, manifest: store.write(manifest.files["deep/file.bin"].key, b"CONTENT"),
+        lambda store, manifest: store.write(manifest.files["deep/file.bin"].key, b"longer content"),
+        lambda store, manifest: store.delete(manifest.key),
+        lambda store, manifest: store.write(manifest.key, b'{"format": 1}'),
+    ],
+    ids=["file deleted", "file altered", "file replaced", "manifest deleted", "manifest altered"],
+)
+def test_a_damaged_result_is_computed_again(store: Store, cache: Cache, damage) -> None:
+    work = Counted()
+    damage(store, run_step(step_of(work), CONFIG, "r1", store, cache).manifest)
+    again = run_step(step_of(work), CONFIG, "r2", store, cache)
+    assert (again.cached, work.calls) == (False, 2)
+    assert run_step(step_of(work), CONFIG, "r3", store, cache).cached
+
+
+def test_force_computes_again(store: Store, cache: Cache) -> None:
+    work = Counted()
+    first = run_step(step_of(work), CONFIG, "r1", store, cache)
+    forced = run_step(step_of(work), Config(force=True), "r2", store, cache)
+    assert (forced.cached, work.calls) == (False, 2)
+    assert forced.manifest.digest == first.manifest.digest
+    assert run_step(step_of(work), CONFIG, "r3", store, cache).cached
+
+
+def test_a_step_that_fails_leaves_nothing_in_the_bucket(store: Store, cache: Cache) -> None:
+    def fail(job: Job) -> Facts:
+        (job.output / "half").write_bytes(b"half")
+        raise InputError("no good")
+
+    with pytest.raises(InputError, match="no good"):
+        run_step(step_of(fail), CONFIG, "r1", store, cache)
+    assert not list(store.list(""))
+    assert not list((cache.root / "work").iterdir())
+
+
+def test_a_failed_attempt_takes_back_the_record_of_an_earlier_one(
+    store: Store, cache: Cache
+) -> None:
+    run_step(step_of(Counted()), CONFIG, "r1", store, cache)
+
+    def fail(job: Job) -> Facts:
+        raise InputError("no good")
+
+    with pytest.raises(InputError):
+        run_step(step_of(fail), Config(force=True), "r1", store, cache)
+    with pytest.raises(InputError, match="run 'r1' has no result of 'fetch' yet"):
+        read_record(store, "r1", "fetch")
+
+
+KILLED = """
+import os, signal
+from tasks.contract.store import Store
+from tests.contract.test_step import *
+
+put = Store.write
+def write(self, key, *rest):
+    if key.endswith(DYING_AT):
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(self, key, *rest)
+Store.write = write
+run_step(step_of(Counted()), CONFIG, "r1", Store.from_environment(), Cache(Path(CACHE)))
+"""
+
+
+@pytest.mark.parametrize("dying_at", ["manifest.json", "runs/r1/fetch.json"])
+def test_a_step_killed_on_the_way_leaves_nothing_that_looks_done(
+    store: Store, cache: Cache, dying_at: str
+) -> None:
+    code = KILLED.replace("DYING_AT", repr(dying_at)).replace("CACHE)", f"{str(cache.root)!r})")
+    root = Path(__file__).parents[2]
+    child = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ, check=False)
+    assert child.returncode == -signal.SIGKILL
+    keys = {head.key for head in store.list("")}
+    assert any(key.endswith("/deep/file.bin") for key in keys), "it died after the files were put"
+    assert not any(key.endswith(dying_at) for key in keys)
+    assert record_key("r1", "fetch") not in keys
+
+    work = Counted()
+    retried = run_step(step_of(work), CONFIG, "r1", store, cache)
+    assert retried.cached == (dying_at != "manifest.json")
+    assert read_record(store, "r1", "fetch") == retried
+
+
+def second(run: Callable[[Job], Facts] = lambda job: {}) -> Step:
+    return step_of(run, "preprocess", options=PreprocessOptions, inputs=("fetch",))
+
+
+def test_a_step_waits_for_its_inputs(store: Store, cache: Cache) -> None:
+    with pytest.raises(InputError, match="run 'r1' has no result of 'fetch' yet: run that step"):
+        run_step(second(), CONFIG, "r1", store, cache)
+
+
+def test_a_record_that_was_tampered_with_is_told(store: Store, cache: Cache) -> None:
+    store.write(record_key("r1", "fetch"), b"{}")
+    with pytest.raises(InputError, match=r"runs/r1/fetch\.json cannot be read: run fetch again"):
+        run_step(second(), CONFIG, "r1", store, cache)
+
+
+def test_a_step_reads_the_facts_and_files_of_its_inputs(store: Store, cache: Cache) -> None:
+    run_step(step_of(Counted(b"abc")), CONFIG, "r1", store, cache)
+
+    def read(job: Job) -> Facts:
+        source = job.inputs["fetch"]
+        return {"facts": source.facts, "file": source.path("deep/file.bin").read_text()}
+
+    record = run_step(second(read), CONFIG, "r1", store, cache)
+    assert record.manifest.facts == {"facts": {"length": 3}, "file": "abc"}
+
+
+def test_an_input_remade_to_the_same_bytes_changes_nothing(store: Store, cache: Cache) -> None:
+    run_step(step_of(Counted()), CONFIG, "r1", store, cache)
+    run_step(second(), CONFIG, "r1", store, cache)
+    run_step(step_of(Counted()), Config(archive="other.zip"), "r2", store, cache)
+    assert run_step(second(), CONFIG, "r2", store, cache).cached
+    run_step(step_of(Counted(b"new")), Config(archive="third.zip"), "r3", store, cache)
+    assert not run_step(second(), CONFIG, "r3", store, cache).cached
+
+
+def test_a_step_is_told_what_its_fingerprint_saw_outside(store: Store, cache: Cache) -> None:
+    seen = {}
+
+    def look(job: Job) -> Facts:
+        seen.update(job.external)
+        return {}
+
+    step = step_of(look, external=lambda store, options: {"archive": options.archive})
+    run_step(step, CONFIG, "r1", store, cache)
+    assert seen == {"archive": CONFIG.archive}
+
+
+def test_what_follows_a_step_is_done_for_cached_results_too(store: Store, cache: Cache) -> None:
+    done = []
+    step = step_of(Counted(), after=lambda store, run_id, manifest: done.append(run_id))
+    for run_id in ("r1", "r2"):
+        run_step(step, CONFIG, run_id, store, cache)
+    assert done == ["r1", "r2"]
+
+
+def test_a_record_says_when_and_whether_it_was_cached(store: Store, cache: Cache) -> None:
+    record: RunRecord = run_step(step_of(Counted()), CONFIG, "r1", store, cache)
+    assert record.started <= record.manifest.created <= record.finished
+    assert record.manifest.produced_by["run_id"] == "r1"
+    assert record.manifest.measurements["seconds"] >= 0
+
+
+STEP = step_of(Counted(), options=PreprocessOptions)
+DIGESTS = st.dictionaries(st.text("ab", min_size=1), st.text("01"), max_size=3)
+
+
+@given(st.integers(0, 9), st.integers(0, 9), DIGESTS, DIGESTS)
+def test_the_fingerprint_changes_with_options_and_inputs_and_only_then(
+    seed: int, other_seed: int, inputs: dict[str, str], other_inputs: dict[str, str]
+) -> None:
+    one = fingerprint_of(STEP, PreprocessOptions(seed=seed), inputs)
+    other = fingerprint_of(STEP, PreprocessOptions(seed=other_seed), other_inputs)
+    assert (one == other) == ((seed, inputs) == (other_seed, other_inputs))
+
+
+def test_the_fingerprint_ignores_the_options_of_other_steps() -> None:
+    configs = Config(), Config(scratch_epochs=3, archive="other.zip", force=True)
+    slices = [config.slice(PreprocessOptions) for config in configs]
+    assert fingerprint_of(STEP, slices[0], {}) == fingerprint_of(STEP, slices[1], {})
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An importable package of two files, and no memory of its digest."""
+    root = tmp_path / "fingerprinted"
+    (root / "inner").mkdir(parents=True)
+    (root / "__init__.py").write_text("x = 1\n")
+    (root / "inner" / "page.html").write_text("<p>")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield root
+    sys.modules.pop("fingerprinted", None)
+
+
+def digest_now() -> str:
+    importlib.invalidate_caches()
+    code_digest.cache_clear()
+    return code_digest("fingerprinted")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "__init__.py").write_text("x = 2\n"),
+        lambda root: (root / "inner" / "page.html").write_text("<b>"),
+        lambda root: (root / "inner" / "page.html").rename(root / "page.html"),
+        lambda root: (root / "new.py").touch(),
+        lambda root: (root / "inner" / "page.html").unlink(),
+    ],
+    ids=["edited", "template edited", "moved", "added", "removed"],
+)
+def test_the_code_digest_changes_with_any_file(package: Path, change) -> None:
+    before = digest_now()
+    change(package)
+    assert digest_now() != before
+
+
+def test_the_code_digest_ignores_time_and_compiled_files(package: Path) -> None:
+    before = digest_now()
+    os.utime(package / "__init__.py", (1, 1))
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "x.pyc").write_bytes(b"compiled")
+    assert digest_now() == before
+
+
+def test_a_modules_digest_is_of_its_file(package: Path) -> None:
+    (package / "module.py").write_text("y = 1\n")
+    importlib.invalidate_caches()
+    code_digest.cache_clear()
+    before = code_digest("fingerprinted.module")
+    (package / "__init__.py").write_text("x = 3\n")
+    code_digest.cache_clear()
+    assert code_digest("fingerprinted.module") == before
+    (package / "module.py").write_text("y = 2\n")
+    code_digest.cache_clear()
+    assert code_digest("fingerprinted.module") != before
+
+
+@pytest.mark.parametrize("name", ["fetch", "preprocess"])
+def test_the_fingerprint_of_a_step_covers_the_formats_it_writes(name: str) -> None:
+    step = importlib.import_module(f"tasks.{name}").STEP
+    assert f"tasks.{name}" in step.code
+    assert "tasks.contract.archive" in step.code

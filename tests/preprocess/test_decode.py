@@ -1,0 +1,221 @@
+"""Decoding: every readable photo becomes upright RGB, everything else is refused with a reason."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tasks.preprocess.decode import FORMATS, MAX_PIXELS, MIN_SIDE, UnusableError, decode
+from tests.preprocess.archives import encoded, picture
+
+#: As the step does: what Pillow warns of, decode decides on.
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
+
+PICTURE = picture(1)
+SIZE = 32
+
+
+def difference(content: bytes, expected: Image.Image) -> float:
+    """Mean absolute difference in grey levels between what was decoded and what it should be."""
+    pixels = decode(content, SIZE).pixels.astype(float)
+    wanted = expected.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    return float(np.abs(pixels - np.asarray(wanted, dtype=float)).mean())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(PICTURE, "JPEG", quality=95),
+        encoded(PICTURE, "JPEG", quality=95, progressive=True),
+        encoded(PICTURE.convert("CMYK"), "JPEG", quality=95),
+        encoded(PICTURE, "PNG"),
+        encoded(PICTURE.convert("RGBA"), "PNG"),
+        encoded(PICTURE.quantize(256), "PNG"),
+        encoded(PICTURE, "WEBP", quality=95),
+        encoded(PICTURE, "WEBP", lossless=True),
+        encoded(PICTURE, "GIF"),
+        encoded(PICTURE, "GIF", save_all=True, append_images=[picture(2)]),
+        encoded(PICTURE, "BMP"),
+        encoded(PICTURE, "JPEG", quality=95) + b"bytes after the end",
+    ],
+)
+def test_a_photo_is_known_by_its_content_whatever_the_format(content: bytes) -> None:
+    assert difference(content, PICTURE) < 6
+
+
+@pytest.mark.parametrize(
+    "content",
+    [encoded(PICTURE.convert("L"), "JPEG", quality=95), encoded(PICTURE.convert("L"), "PNG")],
+)
+def test_a_grey_photo_becomes_three_equal_channels(content: bytes) -> None:
+    pixels = decode(content, SIZE).pixels
+    assert np.array_equal(pixels[..., 0], pixels[..., 1])
+    assert difference(content, PICTURE.convert("L")) < 3
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+    grey = np.asarray(PICTURE.convert("L")).astype(np.uint16) * 257
+    assert difference(encoded(Image.fromarray(grey)), PICTURE.convert("L")) < 1.5
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white(mode: str) -> None:
+    image = PICTURE.convert("RGBA")
+    image.putalpha(Image.new("L", image.size, 0))
+    if mode == "P":
+        content = encoded(PICTURE.quantize(4), transparency=bytes(4))
+    else:
+        content = encoded(image.convert(mode))
+    assert decode(content, SIZE).pixels.min() == 255
+
+
+TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,  # the inverse of how a reader must turn it
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_cameras_rotation_is_undone(orientation: int, kind: str) -> None:
+    turn = TURNS[orientation]
+    stored = PICTURE if turn is None else PICTURE.transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(stored, kind, exif=exif, **({} if kind == "PNG" else {"quality": 95}))
+    decoded = decode(content, SIZE)
+    assert (decoded.width, decoded.height) == PICTURE.size
+    assert difference(content, PICTURE) < 6
+
+
+def test_broken_exif_does_not_spoil_the_photo() -> None:
+    content = encoded(PICTURE, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
+    assert difference(content, PICTURE) < 6
+
+
+def test_the_identity_is_of_the_pixels_not_of_the_file() -> None:
+    one = decode(encoded(PICTURE, "PNG"), 32)
+    same = decode(encoded(PICTURE, "WEBP", lossless=True), 64)
+    assert one.photo == same.photo
+    assert one.perceptual_hash == same.perceptual_hash
+    changed = PICTURE.copy()
+    changed.putpixel((63, 47), (1, 2, 3))
+    assert decode(encoded(changed), 32).photo != one.photo
+
+
+def test_the_identity_tells_shapes_of_equal_bytes_apart() -> None:
+    grey = [Image.new("RGB", size, "grey") for size in ((64, 48), (48, 64), (32, 96))]
+    assert len({decode(encoded(image), SIZE).photo for image in grey}) == 3
+
+
+def test_large_photos_are_read_in_strips_to_the_last_row() -> None:
+    tall = picture(3, 40, 600)
+    changed = tall.copy()
+    changed.putpixel((39, 599), (1, 2, 3))
+    assert decode(encoded(tall), SIZE).photo != decode(encoded(changed), SIZE).photo
+
+
+def test_the_whole_photo_is_squeezed_into_the_square() -> None:
+    decoded = decode(encoded(picture(4, 100, 50)), SIZE)
+    assert decoded.pixels.shape == (SIZE, SIZE, 3)
+    assert decoded.pixels.dtype == np.uint8
+    assert (decoded.width, decoded.height) == (100, 50)
+
+
+def test_shrinking_does_not_turn_fine_patterns_into_noise() -> None:
+    checks = (np.indices((512, 512)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    pixels = decode(encoded(Image.fromarray(checks)), SIZE).pixels.astype(int)
+    assert np.abs(pixels - 127).max() <= 2
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds almost nothing."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(bytes(100)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+JPEG, PNG = encoded(PICTURE, "JPEG"), encoded(PICTURE, "PNG")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "detail"),
+    [
+        (b"", "empty", "the file has no bytes"),
+        (b"<!DOCTYPE html><html>", "not an image", r"begins with b'<!DOCTYPE html><'"),
+        (b"\0" * 50, "not an image", "none of JPEG, PNG, WEBP, GIF, BMP"),
+        (encoded(PICTURE, "TIFF"), "not an image", "none of"),
+        (JPEG[: len(JPEG) // 2], "truncated", "truncated"),
+        (JPEG[:-30], "truncated", "truncated"),
+        (JPEG[:8], "truncated", "Truncated"),
+        (b"\xff\xd8\xff\x00" * 20, "damaged", "begins like a JPEG file"),
+        (PNG[: len(PNG) // 2], "truncated", "truncated"),
+        (PNG[:60] + b"garbage" * 9 + PNG[123:], "damaged", "broken data stream"),
+        (encoded(picture(1, MIN_SIDE - 1, 99)), "too small", "31 x 99 pixels"),
+        (encoded(picture(1, 99, MIN_SIDE - 1)), "too small", "99 x 31 pixels"),
+        (png_header(10_000, 8_948), "too large", "10000 x 8948 pixels"),
+        (png_header(60_000, 60_000), "too large", f"{MAX_PIXELS:,} pixels"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_reason(
+    content: bytes, reason: str, detail: str
+) -> None:
+    with pytest.raises(UnusableError, match=detail) as caught:
+        decode(content, SIZE)
+    assert caught.value.reason == reason
+
+
+def test_the_smallest_allowed_photo_is_taken() -> None:
+    assert decode(encoded(picture(1, MIN_SIDE, MIN_SIDE)), SIZE).width == MIN_SIDE
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(FORMATS)), st.data())
+def test_damaged_files_are_refused_alike_each_time(kind: str, data: st.DataObject) -> None:
+    content = bytearray(encoded(PICTURE, kind))
+    place = st.integers(0, len(content) - 1)
+    for at, value in data.draw(st.lists(st.tuples(place, st.integers(0, 255)), max_size=6)):
+        content[at] = value
+    content = bytes(content[: data.draw(st.none() | place)])
+
+    def outcome() -> str:
+        try:
+            return decode(content, SIZE).photo
+        except UnusableError as error:
+            return str(error)
+
+    first = outcome()
+    assert outcome() == first
+    assert "0x" not in first.split(":")[0]
+    assert "\n" not in first
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_any_kind_are_refused_and_never_crash(content: bytes) -> None:
+    with pytest.raises(UnusableError):
+        decode(content, SIZE)
+
+
+def test_too_little_memory_is_not_the_photos_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", exhausted)
+    with pytest.raises(MemoryError):
+        decode(io.BytesIO(JPEG).getvalue(), SIZE)
