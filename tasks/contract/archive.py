@@ -137,7 +137,7 @@ class Archive:
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:
-        """Opening and closing count the file's users, which zipfile does without a lock."""
+        """Opening and closing count the file's users, and zipfile promises threads nothing."""
         with self._lock:
             file = self._zip.open(name)
         try:

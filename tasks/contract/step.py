@@ -202,12 +202,20 @@ def find_manifest(store: Store, step: str, fingerprint: str) -> Manifest | None:
     except ValidationError:
         log.warning("%s: the stored manifest cannot be read: computing again", step)
         return None
+    missing = missing_file(store, manifest)
+    if missing is not None:
+        log.warning("%s: stored file %r is gone or changed: computing again", step, missing)
+        return None
+    return manifest
+
+
+def missing_file(store: Store, manifest: Manifest) -> str | None:
+    """The name of a file of the result that is not in the store as it was put; None if all are."""
     for name, file in manifest.files.items():
         head = store.head(file.key)
         if head is None or head.size != file.size or head.etag != file.etag:
-            log.warning("%s: stored file %r is gone or changed: computing again", step, name)
-            return None
-    return manifest
+            return name
+    return None
 
 
 def read_record(store: Store, run_id: str, step: str) -> RunRecord:

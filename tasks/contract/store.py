@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,11 +40,13 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """Where the bucket is. The keys come from AWS' own chain (environment, profile, role)."""
+    """Where the bucket is. Without keys, AWS' own chain is asked (environment, profile, role)."""
 
     bucket: str
     endpoint_url: str | None = None
     region: str = "us-east-1"
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -57,6 +59,8 @@ class StoreSettings:
             bucket=bucket,
             endpoint_url=environment.get("AWS_ENDPOINT_URL") or None,
             region=environment.get("AWS_DEFAULT_REGION") or "us-east-1",
+            access_key=environment.get("AWS_ACCESS_KEY_ID") or None,
+            secret_key=environment.get("AWS_SECRET_ACCESS_KEY") or None,
         )
 
 
@@ -73,17 +77,25 @@ class ObjectHead:
 class Store:
     """One bucket. Every failure is a ``StepError`` whose one line names the object."""
 
-    def __init__(self, settings: StoreSettings, client: Any = None) -> None:
+    def __init__(self, settings: StoreSettings, *, patient: bool = True) -> None:
+        """Open a bucket; nothing is asked of it yet.
+
+        Args:
+            patient: try again for a while when the store does not answer, as a step should; a
+                page, which somebody waits for, should not.
+        """
         self.settings = settings
         self.bucket = settings.bucket
-        self._client = client or boto3.Session().client(
+        self._client = boto3.Session().client(
             "s3",
             endpoint_url=settings.endpoint_url,
             region_name=settings.region,
+            aws_access_key_id=settings.access_key,
+            aws_secret_access_key=settings.secret_key,
             config=ClientConfig(
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 4},
+                connect_timeout=5 if patient else 1,
+                read_timeout=60 if patient else 5,
+                retries={"mode": "standard", "total_max_attempts": 4 if patient else 1},
                 max_pool_connections=16,
             ),
         )
