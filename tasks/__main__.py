@@ -6,6 +6,7 @@ whether a retry can help (``tasks.contract.errors``); success is the record in t
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from types import FrameType
@@ -48,6 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
     except StepError as error:
         log.error("%s failed: %s", given.step, error)
         return error.exit_code
+    except Exception as error:  # noqa: BLE001 the log must end with one line that says what broke
+        log.error(
+            "%s failed: a fault of the program: %s: %s",
+            given.step,
+            type(error).__name__,
+            error,
+            exc_info=True,
+        )
+        return os.EX_SOFTWARE
     return 0
 
 

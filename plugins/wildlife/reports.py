@@ -46,8 +46,6 @@ _LISTED = 200
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}$")]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.(html|md|json|csv|png|svg)$"
 FileName = Annotated[str, Path(pattern=_NAME)]
-    str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.(html|md|json|csv|png|svg)$")
-]
 
 app = FastAPI(
     title="Wildlife reports",
@@ -113,9 +111,7 @@ def _page(records: Sequence[RunRecord]) -> str:
 
 def _row(record: RunRecord) -> str:
     facts = record.manifest.facts
-    link = (
-        f'<a href="{escape(report_url(record.run_id))}" target="_top">{escape(record.run_id)}</a>'
-    )
+    url, name = escape(report_url(record.run_id)), escape(record.run_id)
     cells = [
         f"{record.finished:%Y-%m-%d %H:%M} UTC",
         _percent(facts.get("scratch_accuracy")),
