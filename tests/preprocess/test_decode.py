@@ -1,6 +1,5 @@
 """Decoding: every readable photo becomes upright RGB, everything else is refused with a reason."""
 
-import io
 import struct
 import zlib
 
@@ -212,10 +211,22 @@ def test_bytes_of_any_kind_are_refused_and_never_crash(content: bytes) -> None:
         decode(content, SIZE)
 
 
+def test_a_complaint_holds_nothing_that_differs_between_executions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def complain(*_: object, **__: object) -> None:
+        raise OSError("cannot read <_io.BytesIO object at 0x7f9dc5321c60>\nof this file")
+
+    monkeypatch.setattr(Image, "open", complain)
+    with pytest.raises(UnusableError) as caught:
+        decode(JPEG, SIZE)
+    assert caught.value.detail == "cannot read <_io.BytesIO object> of this file"
+
+
 def test_too_little_memory_is_not_the_photos_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(Image, "open", exhausted)
     with pytest.raises(MemoryError):
-        decode(io.BytesIO(JPEG).getvalue(), SIZE)
+        decode(JPEG, SIZE)
