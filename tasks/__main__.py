@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     except StepError as error:
         log.error("%s failed: %s", given.step, error)
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 the log must end with one line that says what broke
+    except Exception as error:
         log.error(
             "%s failed: a fault of the program: %s: %s",
             given.step,
