@@ -86,19 +86,20 @@ class Store:
         """
         self.settings = settings
         self.bucket = settings.bucket
-        self._client = boto3.Session().client(
-            "s3",
-            endpoint_url=settings.endpoint_url,
-            region_name=settings.region,
-            aws_access_key_id=settings.access_key,
-            aws_secret_access_key=settings.secret_key,
-            config=ClientConfig(
-                connect_timeout=5 if patient else 1,
-                read_timeout=60 if patient else 5,
-                retries={"mode": "standard", "total_max_attempts": 4 if patient else 1},
-                max_pool_connections=16,
-            ),
-        )
+        with self._translated(""):
+            self._client = boto3.Session().client(
+                "s3",
+                endpoint_url=settings.endpoint_url,
+                region_name=settings.region,
+                aws_access_key_id=settings.access_key,
+                aws_secret_access_key=settings.secret_key,
+                config=ClientConfig(
+                    connect_timeout=5 if patient else 1,
+                    read_timeout=60 if patient else 5,
+                    retries={"mode": "standard", "total_max_attempts": 4 if patient else 1},
+                    max_pool_connections=16,
+                ),
+            )
 
     @classmethod
     def from_environment(cls) -> Self:
