@@ -1,0 +1,42 @@
+"""Train: EfficientNet-B0 twice, from random weights and on a frozen pretrained network.
+
+Importing this package does not import TensorFlow; running one of its steps does.
+"""
+
+import os
+
+from tasks.contract.config import ScratchOptions, TransferOptions
+from tasks.contract.step import Facts, Job, Step
+
+# TensorFlow's own lines are for its developers. It reads this when it is first imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+_CODE = ("tasks.train", "tasks.contract.photos", "tasks.contract.training")
+
+
+def _train_scratch(job: Job) -> Facts:
+    from tasks.train.scratch import train_scratch  # TensorFlow: not for a cache hit
+
+    return train_scratch(job)
+
+
+def _train_transfer(job: Job) -> Facts:
+    from tasks.train.transfer import train_transfer  # TensorFlow: not for a cache hit
+
+    return train_transfer(job)
+
+
+SCRATCH = Step(
+    name="train_scratch",
+    code=_CODE,
+    options=ScratchOptions,
+    inputs=("preprocess",),
+    run=_train_scratch,
+)
+TRANSFER = Step(
+    name="train_transfer",
+    code=_CODE,
+    options=TransferOptions,
+    inputs=("preprocess",),
+    run=_train_transfer,
+)

@@ -1,0 +1,117 @@
+"""EfficientNet-B0 without its top, with the pretrained weights that an option names."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from tasks.contract.errors import InputError
+from tasks.contract.photos import PhotoSet
+from tasks.contract.step import Job
+from tasks.train.lite0 import estimate_statistics, lay_into, read_checkpoint
+from tasks.train.weight_files import weight_file
+
+#: Standard deviations of ImageNet's channels, as Keras' EfficientNet uses them.
+_IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)
+#: On so many training photos the statistics of ``lite0`` are estimated again.
+_STATISTICS_PHOTOS = 1000
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network that maps pixels 0..255, (n, size, size, 3), to features (n, 1280).
+
+    ``source``, ``name`` (for readers) and ``sha256`` (hex) say whose weights it has.
+    """
+
+    base: keras.Model
+    source: str
+    name: str
+    sha256: str
+
+
+def pretrained(job: Job, train: PhotoSet) -> Pretrained:
+    """Build the network and load its weights, as weights only.
+
+    Raises:
+        InputError: the file is of another network.
+        UnavailableError: the file cannot be had.
+    """
+    source = job.options.weights
+    file = weight_file(job.store, job.cache, source, job.options.weights_sha256)
+    base = empty_base(train.image_size)
+    if source == "imagenet":
+        load_imagenet(base, file.path)
+        name = "ImageNet weights of EfficientNet-B0, published by Keras"
+    elif source == "lite0":
+        lay_into(base, read_checkpoint(file.path))
+        chosen = np.linspace(0, len(train) - 1, min(len(train), _STATISTICS_PHOTOS)).astype(int)
+        estimate_statistics(base, train.pixels(np.unique(chosen)))
+        name = "ImageNet weights of EfficientNet-Lite0, laid into B0"
+    else:
+        load_weights(base, file.path, job.store.uri(source))
+        name = f"own weights {job.store.uri(source)}"
+    return Pretrained(base, source, name, file.sha256)
+
+
+def empty_base(image_size: int) -> keras.Model:
+    """The network with random weights."""
+    return keras.applications.EfficientNetB0(
+        include_top=False,
+        weights=None,
+        pooling="avg",
+        input_shape=(image_size, image_size, 3),
+        name="efficientnetb0",
+    )
+
+
+def load_imagenet(base: keras.Model, path: Path) -> None:
+    """Load Keras' official file so that it does what ``weights="imagenet"`` does.
+
+    For these weights alone, Keras adds a layer after Normalization that divides by the square root
+    of the deviations; without it the file is mis-scaled. Dividing by it is the same as a variance
+    that is larger by a deviation: (x - m) / sqrt(v) / sqrt(d) = (x - m) / sqrt(v d). That keeps one
+    architecture for every kind of weights.
+    """
+    load_weights(base, path, "imagenet")
+    layer = base.get_layer("normalization")
+    mean, variance, count = layer.get_weights()
+    layer.set_weights([mean, variance * np.array(_IMAGENET_DEVIATIONS, np.float32), count])
+    layer.finalize_state()
+
+
+def load_weights(base: keras.Model, path: Path, name: str) -> None:
+    """Load an HDF5 file of weights.
+
+    Raises:
+        InputError: it is no such file, or one of another network.
+    """
+    # The cache names files by digest; Keras goes by the suffix.
+    suffix = ".weights.h5" if _is_keras3(path) else ".h5"
+    link = path.with_name(f"{path.name}-{id(base)}{suffix}")
+    link.symlink_to(path)
+    try:
+        base.load_weights(link)
+    except Exception as error:  # HDF5, Keras and NumPy each raise their own
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the weights {name} are not those of an EfficientNet-B0 without its top ({reason}): "
+            "save them with model.save_weights('x.weights.h5') from that network"
+        ) from error
+    finally:
+        link.unlink()
+    base.get_layer("normalization").finalize_state()
+    if not all(math.isfinite(float(np.sum(weight))) for weight in base.get_weights()):
+        raise InputError(f"the weights {name} hold values that are no numbers: use another file")
+
+
+def _is_keras3(path: Path) -> bool:
+    """Whether an HDF5 file has Keras 3's layout of weights, by its top-level groups."""
+    try:
+        with h5py.File(path) as file:
+            return "layers" in file or "_layer_checkpoint_dependencies" in file
+    except OSError:
+        return True  # Keras will say what is wrong

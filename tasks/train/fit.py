@@ -1,0 +1,292 @@
+"""What both arms do the same: their photos, their history as it grows, their test, their files."""
+
+import csv
+import json
+import logging
+import math
+import os
+import platform
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tasks.contract.errors import InputError, StepError
+from tasks.contract.photos import PHOTOS_FILE, Photo, PhotoSet, read_rows
+from tasks.contract.progress import TrainProgress, publish_progress
+from tasks.contract.step import Facts, Job
+from tasks.contract.training import (
+    HISTORY_FILE,
+    LABELS_FILE,
+    PREDICTIONS_FILE,
+    WEIGHTS_FILE,
+    Epoch,
+    Predictions,
+    write_history,
+)
+
+log = logging.getLogger(__name__)
+
+ARCHITECTURE = "EfficientNet-B0"
+#: B0 halves its input five times; anything smaller leaves its last layers nothing to look at.
+MIN_IMAGE_SIZE = 32
+_PREDICT_BATCH = 64
+_SILENCE_SECONDS = 30.0
+_PUBLISH_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """The prepared photos, and the names of the classes by label."""
+
+    classes: list[str]
+    image_size: int
+    train: PhotoSet
+    validation: PhotoSet
+    test: PhotoSet
+
+    @classmethod
+    def of(cls, job: Job) -> "Data":
+        """Map the splits of the job's input; the photos stay on disk.
+
+        Raises:
+            InputError: a split is empty or the photos are too small for the network.
+        """
+        prepared = job.inputs["preprocess"]
+        size = int(prepared.facts["image_size"])
+        if size < MIN_IMAGE_SIZE:
+            raise InputError(
+                f"photos of {size} x {size} pixels are too small for {ARCHITECTURE}: set "
+                f"image_size to {MIN_IMAGE_SIZE} or more"
+            )
+        rows = read_rows(prepared.path(PHOTOS_FILE), Photo)
+        splits = [
+            PhotoSet.open(rows, split, size, prepared.path)
+            for split in ("train", "validation", "test")
+        ]
+        for photos in splits:
+            photos.verify()
+        return cls(list(prepared.facts["classes"]), size, *splits)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of (pixels, label), read at random from the records; never the whole set in memory.
+
+    With a seed, every epoch has an order of its own over the whole set.
+    """
+
+    def __init__(self, photos: PhotoSet, batch_size: int, seed: int | None = None) -> None:
+        super().__init__()
+        self._photos = photos
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+        self._order = self._ordered()
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._photos) / self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._photos.pixels(rows), self._photos.labels[rows]
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+        self._order = self._ordered()
+
+    def _ordered(self) -> NDArray[np.int64]:
+        if self._seed is None:
+            return np.arange(len(self._photos))
+        return np.random.default_rng((self._seed, self._epoch)).permutation(len(self._photos))
+
+
+class History(keras.callbacks.Callback):
+    """Keeps each epoch's measures; logs them, publishes them as live curves, and stops at NaN."""
+
+    def __init__(self, job: Job, step: str, epochs: int, photos: int, rate_option: str) -> None:
+        super().__init__()
+        self.epochs: list[Epoch] = []
+        self._job = job
+        self._photos = photos
+        self._rate_option = rate_option
+        self._progress = TrainProgress(step=step, phase="preparing", epochs=epochs)
+        self._published = 0.0
+        self._publish()
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds since training began."""
+        return time.monotonic() - self._began
+
+    def phase(self, name: str) -> None:
+        """Tell the world what is done now, when it is not an epoch."""
+        self._progress.phase = name  # type: ignore[assignment]
+        self._publish()
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        del logs
+        self._began = self._spoke = time.monotonic()
+        self._progress.phase = "training"
+        self._publish()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        del epoch, logs
+        self._batches = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise self._diverged()
+        if time.monotonic() - self._spoke > _SILENCE_SECONDS:
+            of = self.params["steps"]
+            self._say(f"epoch {len(self.epochs) + 1}/{self._progress.epochs}: batch {batch}/{of}")
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        del batch, logs
+        if time.monotonic() - self._spoke > _SILENCE_SECONDS:
+            self._say(f"epoch {len(self.epochs) + 1}/{self._progress.epochs}: validating")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        measures = {name: float(value) for name, value in (logs or {}).items()}
+        if not all(math.isfinite(value) for value in measures.values()):
+            raise self._diverged()
+        made = Epoch(
+            accuracy=measures["accuracy"],
+            loss=measures["loss"],
+            val_accuracy=measures["val_accuracy"],
+            val_loss=measures["val_loss"],
+            seconds=round(self.seconds, 3),
+        )
+        self.epochs.append(made)
+        done, total = epoch + 1, self._progress.epochs
+        progress = self._progress
+        progress.epoch = done
+        progress.seconds = made.seconds
+        progress.photos_per_second = round(done * self._photos / max(self.seconds, 1e-6), 1)
+        progress.seconds_left = round(self.seconds / done * (total - done), 1)
+        progress.curves = {
+            name: [getattr(past, name) for past in self.epochs]
+            for name in ("accuracy", "loss", "val_accuracy", "val_loss")
+        }
+        self._say(
+            f"epoch {done}/{total}: accuracy {made.accuracy:.3f} loss {made.loss:.3f}, "
+            f"validation {made.val_accuracy:.3f} {made.val_loss:.3f}, "
+            f"{progress.photos_per_second:,.1f} photos/s, {progress.seconds_left:.0f} s left"
+        )
+        if done == total or time.monotonic() - self._published > _PUBLISH_SECONDS:
+            self._publish()
+
+    def _say(self, line: str) -> None:
+        self._spoke = time.monotonic()
+        log.info("%s", line)
+
+    def _publish(self) -> None:
+        self._published = time.monotonic()
+        try:
+            publish_progress(self._job.store, self._job.run_id, self._progress)
+        except StepError as error:  # curves can wait, training cannot
+            log.warning("the live curves could not be written: %s", error)
+
+    def _diverged(self) -> InputError:
+        option, rate = self._rate_option, getattr(self._job.options, self._rate_option)
+        return InputError(
+            f"the loss is not a number any more in epoch {len(self.epochs) + 1}: lower {option} "
+            f"(now {rate:g})"
+        )
+
+
+def prepare(seed: int) -> None:
+    """Seed everything, and take only the GPU memory that is needed."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    keras.utils.set_random_seed(seed)
+
+
+def compile_classifier(model: keras.Model, learning_rate: float) -> None:
+    """Adam on the cross-entropy of integer labels, as the reference lab."""
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+
+
+def device() -> str:
+    """What the training ran on, for readers."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+        return f"{len(gpus)} x {name}" if len(gpus) > 1 else str(name)
+    cores = len(os.sched_getaffinity(0))
+    return f"CPU, {cores} cores ({platform.machine()})"
+
+
+def predict(model: keras.Model, photos: PhotoSet) -> Predictions:
+    """The model's probabilities for every photo of a split."""
+    batches = Batches(photos, _PREDICT_BATCH)
+    answers = [
+        np.asarray(model.predict_on_batch(batches[index][0])) for index in range(len(batches))
+    ]
+    probabilities = np.concatenate(answers).astype(np.float32)
+    identities = np.array([photo.photo for photo in photos.photos])
+    return Predictions(identities, photos.labels, probabilities)
+
+
+def finish(
+    job: Job,
+    data: Data,
+    model: keras.Model,
+    history: History,
+    arm: str,
+    learning_rate: float,
+    weights: dict[str, Any],
+) -> Facts:
+    """Test the model, leave its files, and state the facts.
+
+    Args:
+        weights: source, name and sha256 of the weights that training began with.
+    """
+    history.phase("evaluating")
+    predictions = predict(model, data.test)
+    chosen = predictions.probabilities[np.arange(len(data.test)), predictions.labels]
+    correct = int((predictions.predicted == predictions.labels).sum())
+    model.save_weights(job.output / WEIGHTS_FILE)
+    (job.output / LABELS_FILE).write_text(json.dumps(data.classes, indent=1) + "\n")
+    predictions.save(job.output / PREDICTIONS_FILE)
+    write_history(job.output / HISTORY_FILE, history.epochs)
+    with (job.output / "history.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["epoch", *Epoch.model_fields])
+        for number, epoch in enumerate(history.epochs, start=1):
+            table.writerow([number, *epoch.model_dump().values()])
+    job.measurements["device"] = device()
+    history.phase("finished")
+    log.info("test accuracy %.4f (%d of %d photos)", correct / len(chosen), correct, len(chosen))
+    return {
+        "arm": arm,
+        "architecture": ARCHITECTURE,
+        "classes": data.classes,
+        "epochs": len(history.epochs),
+        "batch_size": job.options.batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": "Adam",
+        "parameters": {
+            "total": int(model.count_params()),
+            "trained": int(sum(np.prod(weight.shape) for weight in model.trainable_weights)),
+        },
+        "photos": {
+            "train": len(data.train),
+            "validation": len(data.validation),
+            "test": len(data.test),
+        },
+        "weights": weights,
+        "test": {
+            "photos": len(chosen),
+            "correct": correct,
+            "accuracy": correct / len(chosen),
+            "loss": float(-np.log(np.maximum(chosen, 1e-7)).mean()),
+        },
+    }

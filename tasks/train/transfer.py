@@ -1,0 +1,99 @@
+"""The second arm: a new head on a frozen, pretrained EfficientNet-B0.
+
+A frozen network computes the same features of a photo in every epoch. So they are computed once,
+and the head is trained on them in seconds. The saved model is the whole network.
+"""
+
+import time
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.contract.pace import Pace
+from tasks.contract.pace import photos as photos_amount
+from tasks.contract.photos import PhotoSet
+from tasks.contract.step import Facts, Job
+from tasks.train.backbone import pretrained
+from tasks.train.fit import Batches, Data, History, compile_classifier, finish, prepare
+
+_FEATURE_BATCH = 64
+
+
+def train_transfer(job: Job) -> Facts:
+    """Compute the features, train a softmax layer on them with Adam, assemble the network.
+
+    Raises:
+        InputError: a split is empty, the photos are too small, the weights are not usable, or the
+            loss became NaN.
+        UnavailableError: the weights cannot be had.
+    """
+    options = job.options
+    data = Data.of(job)
+    prepare(options.seed)
+    history = History(
+        job, "train_transfer", options.transfer_epochs, len(data.train), "transfer_learning_rate"
+    )
+    began = time.monotonic()
+    backbone = pretrained(job, data.train)
+    backbone.base.trainable = False
+    train = features(backbone.base, data.train, "features of train")
+    validation = features(backbone.base, data.validation, "features of validation")
+    feature_seconds = time.monotonic() - began
+
+    head = keras.Sequential(
+        [
+            keras.Input((train.shape[1],)),
+            keras.layers.Dense(len(data.classes), activation="softmax", name="predictions"),
+        ],
+        name="head",
+    )
+    compile_classifier(head, options.transfer_learning_rate)
+    head.fit(
+        train,
+        data.train.labels,
+        batch_size=options.batch_size,
+        validation_data=(validation, data.validation.labels),
+        epochs=options.transfer_epochs,
+        shuffle=True,
+        callbacks=[history],
+        verbose=0,
+    )
+    head_seconds = history.seconds
+    job.measurements |= {
+        "feature_seconds": round(feature_seconds, 3),
+        "head_seconds": round(head_seconds, 3),
+        "train_seconds": round(feature_seconds + head_seconds, 3),
+        "photos_per_second": round(
+            options.transfer_epochs * len(data.train) / (feature_seconds + head_seconds), 2
+        ),
+    }
+    weights = {"source": backbone.source, "name": backbone.name, "sha256": backbone.sha256}
+    return finish(
+        job,
+        data,
+        whole_network(backbone.base, head, data.image_size),
+        history,
+        "transfer",
+        options.transfer_learning_rate,
+        weights,
+    )
+
+
+def features(base: keras.Model, photos: PhotoSet, work: str) -> NDArray[np.float32]:
+    """The frozen network's answer to every photo of a split: float32 (len(photos), features)."""
+    batches = Batches(photos, _FEATURE_BATCH)
+    pace = Pace(work, len(photos), photos_amount, every=15.0)
+    found = np.empty((len(photos), base.output_shape[-1]), np.float32)
+    for index in range(len(batches)):
+        start = index * _FEATURE_BATCH
+        answer = np.asarray(base.predict_on_batch(batches[index][0]))
+        found[start : start + len(answer)] = answer
+        pace(start + len(answer))
+    return found
+
+
+def whole_network(base: keras.Model, head: keras.Model, image_size: int) -> keras.Model:
+    """Pixels 0..255 in, probabilities out; the base frozen and always in inference mode."""
+    pixels = keras.Input((image_size, image_size, 3))
+    return keras.Model(pixels, head(base(pixels, training=False)), name="transfer")
