@@ -4,23 +4,22 @@ from typing import ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
-from wildlife.identity import REPORTS_URL
-from wildlife.links import ReportLink
+from wildlife.identity import MOUNT
+from wildlife.links import REPORTS_LINK
 from wildlife.reports import app
 
 
 class WildlifePlugin(AirflowPlugin):
-    """Report pages inside Airflow, and the links that lead to them."""
+    """Report pages inside Airflow, and the way to them in its navigation."""
 
     name = "wildlife"
-    fastapi_apps: ClassVar = [{"app": app, "url_prefix": "/wildlife", "name": "Wildlife reports"}]
+    fastapi_apps: ClassVar = [{"app": app, "url_prefix": MOUNT, "name": "Wildlife reports"}]
     external_views: ClassVar = [
         {
             "name": "Wildlife reports",
-            "href": REPORTS_URL,
+            "href": REPORTS_LINK,
             "destination": "nav",
-            "category": "browse",
+            "nav_top_level": True,
             "url_route": "wildlife-reports",
         }
     ]
-    operator_extra_links: ClassVar = [ReportLink()]

@@ -1,6 +1,7 @@
 """The object store as an Airflow connection, looked up when it is needed and never before."""
 
-from airflow.sdk import BaseHook, Connection
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from tasks.contract.errors import AccessDeniedError
 from wildlife.identity import CONNECTION_ID
@@ -14,12 +15,12 @@ def store_environment() -> dict[str, str]:
         AccessDeniedError: there is no such connection.
     """
     try:
-        connection: Connection = BaseHook.get_connection(CONNECTION_ID)
-    except Exception as error:  # each secrets backend raises its own
+        connection = BaseHook.get_connection(CONNECTION_ID)
+    except AirflowNotFoundException:
         raise AccessDeniedError(
-            f"there is no Airflow connection {CONNECTION_ID!r} ({type(error).__name__}): make one "
-            "of type 'aws' with the store's access key, secret key and endpoint_url"
-        ) from error
+            f"there is no Airflow connection {CONNECTION_ID!r}: make one of type 'aws' with the "
+            "store's access key, secret key and, in its extra, endpoint_url"
+        ) from None
     extra = connection.extra_dejson
     found = {
         "WILDLIFE_BUCKET": settings().bucket,

@@ -4,9 +4,10 @@ from urllib.parse import quote
 
 DAG_ID = "oregon_wildlife"
 CONNECTION_ID = "wildlife_store"
-REPORTS_URL = "/wildlife/reports"
+#: Where the plugin's pages are mounted.
+MOUNT = "/wildlife"
 
 
-def report_url(run_id: str) -> str:
-    """Where a run's report is, relative to Airflow's own address."""
-    return f"{REPORTS_URL}/{quote(run_id, safe='')}/index.html"
+def report_path(run_id: str) -> str:
+    """Where a run's report is, relative to the list of reports."""
+    return f"reports/{quote(run_id, safe='')}/index.html"

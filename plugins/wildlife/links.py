@@ -1,9 +1,14 @@
-"""Links from Airflow's task page to what the workflow wrote."""
+"""Links from Airflow's pages to what the workflow wrote.
+
+They are relative: Airflow's page names its own address as the base, wherever a proxy puts it.
+"""
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.types import TaskInstanceKey
 
-from wildlife.identity import report_url
+from wildlife.identity import MOUNT, report_path
+
+REPORTS_LINK = f"{MOUNT.removeprefix('/')}/reports"
 
 
 class ReportLink(BaseOperatorLink):
@@ -13,4 +18,4 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         del operator
-        return report_url(str(ti_key.run_id))
+        return f"{MOUNT.removeprefix('/')}/{report_path(str(ti_key.run_id))}"

@@ -6,7 +6,8 @@ a policy that lets a report run nothing and fetch nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from html import escape
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,13 +15,16 @@ from urllib.parse import quote
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Path, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from tasks.contract.errors import StepError
+from tasks.contract.errors import ConfigurationError, StepError
 from tasks.contract.manifest import RunRecord, record_key, report_prefix
 from tasks.contract.store import Store, StoreSettings
 from wildlife.connection import store_environment
-from wildlife.identity import DAG_ID, REPORTS_URL, report_url
+from wildlife.identity import DAG_ID, MOUNT, report_path
 
 _POLICY = (
     "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'; "
@@ -44,8 +48,9 @@ _TYPES = {
 _LISTED = 200
 
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}$")]
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.(html|md|json|csv|png|svg)$"
-FileName = Annotated[str, Path(pattern=_NAME)]
+FileName = Annotated[
+    str, Path(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,99}}\.({'|'.join(_TYPES)})$")
+]
 
 app = FastAPI(
     title="Wildlife reports",
@@ -67,51 +72,89 @@ def read_report(run_id: RunId, name: FileName) -> Response:
     """One file of one run's report."""
     content = _store().read(report_prefix(run_id) + name)
     if content is None:
-        raise HTTPException(404, f"run {run_id} has no {name}: see {REPORTS_URL} for what there is")
+        raise HTTPException(404, f"Run {run_id} has no {name}: it has not finished, or never was.")
     kind = _TYPES[name.rpartition(".")[2]]
     return Response(content, media_type=kind, headers=_HEADERS)
 
 
 @app.exception_handler(StepError)
-def _store_failed(_request: Request, error: StepError) -> HTMLResponse:
-    text = f"<!doctype html><title>Wildlife reports</title><p>{escape(str(error))}</p>"
-    return HTMLResponse(text, status_code=503, headers=_HEADERS | {"Retry-After": "10"})
+def _store_failed(request: Request, error: StepError) -> HTMLResponse:
+    answer = _message(request, 503, f"The reports cannot be read now: {error}")
+    answer.headers["Retry-After"] = "10"
+    return answer
 
 
-@app.exception_handler(401)
-def _log_in_first(request: Request, error: HTTPException) -> Response:
-    """A browser is sent to Airflow's login; a program is told."""
-    if "text/html" not in request.headers.get("accept", ""):
-        return Response(str(error.detail), 401, headers={"WWW-Authenticate": "Bearer"})
-    return RedirectResponse(f"/auth/login?next={quote(str(request.url), safe='')}", 303)
+@app.exception_handler(RequestValidationError)
+def _no_such_name(request: Request, _error: RequestValidationError) -> HTMLResponse:
+    return _message(request, 404, "There is no report of this name.")
 
 
-@cache
+@app.exception_handler(StarletteHTTPException)
+def _refused(request: Request, error: StarletteHTTPException) -> Response:
+    """A browser that nobody has logged in with is sent to Airflow's login; a program is told."""
+    if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
+        here = quote(str(request.url), safe="")
+        return RedirectResponse(f"{_airflow(request)}/api/v2/auth/login?next={here}", 303)
+    return _message(request, error.status_code, str(error.detail), error.headers)
+
+
+def _airflow(request: Request) -> str:
+    """The path that Airflow itself has, behind whatever proxy."""
+    return str(request.scope.get("root_path", "")).removesuffix(MOUNT)
+
+
 def _store() -> Store:
-    """The bucket, with timeouts short enough for a page."""
-    return Store(StoreSettings.from_environment(store_environment()), patient=False)
+    """The bucket of the connection as it is now, with timeouts short enough for a page."""
+    return _opened(StoreSettings.from_environment(store_environment()))
+
+
+@lru_cache(maxsize=1)
+def _opened(settings: StoreSettings) -> Store:
+    return Store(settings, patient=False)
 
 
 def _runs_with_report(store: Store) -> list[RunRecord]:
     """What each run has of the comparison, newest first."""
-    found = []
-    for head in store.list("reports/"):
-        run_id, _, name = head.key.removeprefix("reports/").partition("/")
-        if name == "index.html" and (content := store.read(record_key(run_id, "compare"))):
-            found.append(RunRecord.model_validate_json(content))
-    return sorted(found, key=lambda record: record.finished, reverse=True)
+    pages = (head.key.split("/") for head in store.list("reports/"))
+    run_ids = [page[1] for page in pages if page[2:] == ["index.html"]]
+    with ThreadPoolExecutor(8) as pool:
+        records = pool.map(lambda run_id: _record(store, run_id), run_ids)
+    return sorted(filter(None, records), key=lambda record: record.finished, reverse=True)
+
+
+def _record(store: Store, run_id: str) -> RunRecord | None:
+    """Of a run that is being computed again, or was made by another version, there is none."""
+    try:
+        return RunRecord.model_validate_json(store.read(record_key(run_id, "compare")) or b"")
+    except (ConfigurationError, ValidationError):
+        return None
 
 
 def _page(records: Sequence[RunRecord]) -> str:
+    if not records:
+        return _TEMPLATE.format(
+            about="No run has finished yet: trigger the DAG, and its report will be listed here.",
+            content="",
+        )
     rows = "".join(_row(record) for record in records)
-    empty = "<p>No run has finished yet: trigger the DAG, and its report will be listed here.</p>"
-    table = f"<table><thead>{_HEADINGS}</thead><tbody>{rows}</tbody></table>" if rows else empty
-    return _TEMPLATE.format(table=table)
+    return _TEMPLATE.format(
+        about="Test accuracy of both networks in each run, newest first.",
+        content=f"<table><thead>{_HEADINGS}</thead><tbody>{rows}</tbody></table>",
+    )
+
+
+def _message(
+    request: Request, status: int, text: str, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """A page that says one thing, and leads back to the list."""
+    back = f'<a href="{escape(_airflow(request))}{MOUNT}/reports">All reports</a>'
+    page = _TEMPLATE.format(about=escape(text), content=back)
+    return HTMLResponse(page, status, headers=_HEADERS | dict(headers or {}))
 
 
 def _row(record: RunRecord) -> str:
     facts = record.manifest.facts
-    url, name = escape(report_url(record.run_id)), escape(record.run_id)
+    url, name = escape(report_path(record.run_id)), escape(record.run_id)
     cells = [
         f"{record.finished:%Y-%m-%d %H:%M} UTC",
         _percent(facts.get("scratch_accuracy")),
@@ -176,8 +219,8 @@ a {{ color: var(--link) }}
 </head>
 <body>
 <h1>Wildlife reports</h1>
-<p>Test accuracy of both networks in each run, newest first.</p>
-<div class="scroll">{table}</div>
+<p>{about}</p>
+<div class="scroll">{content}</div>
 </body>
 </html>
 """

@@ -21,7 +21,9 @@ class Settings(BaseSettings):
         stop_seconds: how long a stopped step may take to finish what it is writing.
     """
 
-    model_config = SettingsConfigDict(env_prefix="WILDLIFE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="WILDLIFE_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     bucket: str = "wildlife"
     runner: Literal["process"] = "process"

@@ -11,7 +11,7 @@ import numpy as np
 from tasks.contract.errors import InputError
 from tasks.contract.photos import PhotoSet
 from tasks.contract.step import Job
-from tasks.train.lite0 import estimate_statistics, lay_into, read_checkpoint
+from tasks.train.lite0 import estimate_statistics, lay_into, normalization_of, read_checkpoint
 from tasks.train.weight_files import weight_file
 
 #: Standard deviations of ImageNet's channels, as Keras' EfficientNet uses them.
@@ -77,7 +77,7 @@ def load_imagenet(base: keras.Model, path: Path) -> None:
     architecture for every kind of weights.
     """
     load_weights(base, path, "imagenet")
-    layer = base.get_layer("normalization")
+    layer = normalization_of(base)
     mean, variance, count = layer.get_weights()
     layer.set_weights([mean, variance * np.array(_IMAGENET_DEVIATIONS, np.float32), count])
     layer.finalize_state()
@@ -103,7 +103,7 @@ def load_weights(base: keras.Model, path: Path, name: str) -> None:
         ) from error
     finally:
         link.unlink()
-    base.get_layer("normalization").finalize_state()
+    normalization_of(base).finalize_state()
     if not all(math.isfinite(float(np.sum(weight))) for weight in base.get_weights()):
         raise InputError(f"the weights {name} hold values that are no numbers: use another file")
 

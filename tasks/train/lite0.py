@@ -124,7 +124,7 @@ def lay_into(base: keras.Model, checkpoint: Mapping[str, NDArray[Any]]) -> None:
         raise InputError(
             f"the checkpoint does not fit EfficientNet-B0 ({error}): it is not Lite0's"
         ) from error
-    base.get_layer("normalization").finalize_state()
+    normalization_of(base).finalize_state()
 
 
 def _laid_out(
@@ -135,7 +135,7 @@ def _laid_out(
     for layer in base.layers:
         if not layer.weights:
             continue
-        if layer.name == "normalization":
+        if isinstance(layer, keras.layers.Normalization):
             channels = np.ones(3, np.float32)
             yield layer, [_MEAN * channels, _DEVIATION**2 * channels, np.zeros((), np.int32)]
         elif layer.name.endswith("se_reduce"):
@@ -152,6 +152,11 @@ def _laid_out(
                 kernel = checkpoint[f"{name}.weight"]  # out, in / groups, height, width
                 depthwise = layer.name.endswith("dwconv")
                 yield layer, [kernel.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))]
+
+
+def normalization_of(base: keras.Model) -> keras.layers.Normalization:
+    """The layer that scales pixels; Keras numbers its name when a process builds several."""
+    return next(layer for layer in base.layers if isinstance(layer, keras.layers.Normalization))
 
 
 def _block_names(base: keras.Model) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What every runner of steps does the same: what it starts, and what it believes."""
 
+import signal
 from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from tasks.contract.config import Config
 from tasks.contract.errors import FINAL_EXIT_CODES, StepError
-from tasks.contract.manifest import checked_run_id, now
+from tasks.contract.manifest import checked_run_id, now, record_key
 from tasks.contract.step import missing_file, read_record
 from tasks.contract.store import Store, StoreSettings
 from wildlife.connection import store_environment
@@ -27,11 +28,11 @@ class StepOperator(BaseOperator):
     """
 
     ui_color = "#e8f3ec"
-    operator_extra_links = (ReportLink(),)
 
     def __init__(self, *, step: str, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.step = step
+        self.operator_extra_links = (ReportLink(),) if step == "compare" else ()
 
     def execute(self, context: Context) -> None:
         started = now()
@@ -59,25 +60,39 @@ class StepOperator(BaseOperator):
             secrets: variables for its environment, which must appear nowhere else.
 
         Returns:
-            The exit code, and the last error line that was logged.
+            The exit code as a shell gives it (128 + the signal's number if one ended it), and the
+            reason that the step gave for its failure.
         """
 
     def _fail(self, exit_code: int, reason: str) -> NoReturn:
+        """Raise what the exit code means: another try can help, or it cannot."""
+        reason = reason or f"{self.step} {_described(exit_code)}: read the end of its log"
         if exit_code in FINAL_EXIT_CODES:
             raise AirflowFailException(reason)
-        raise AirflowException(reason or f"{self.step} ended with exit status {exit_code}")
+        raise AirflowException(reason)
 
     def _require_result(self, run_id: str, started: datetime, secrets: Mapping[str, str]) -> None:
+        """Believe only a record of this try whose files are all in the bucket."""
         store = Store(StoreSettings.from_environment(secrets))
+        if store.head(record_key(run_id, self.step)) is None:
+            self._disbelieve("left no record in the bucket")
         record = read_record(store, run_id, self.step)
-        if record.finished < started:
-            raise AirflowException(
-                f"{self.step} ended with exit status 0, but the result in the bucket is older "
-                "than this try: the step's program is not the workflow's"
-            )
+        if (record.run_id, record.step) != (run_id, self.step):
+            self._disbelieve(f"its record is of {record.step} in run {record.run_id}")
+        if record.started < started:
+            self._disbelieve("its record is older than this try")
         if (name := missing_file(store, record.manifest)) is not None:
-            raise AirflowException(
-                f"{self.step} ended with exit status 0, but {name!r} of its result is not in the "
-                "bucket: it will be tried again"
-            )
+            self._disbelieve(f"{name!r} of its result is not in the bucket")
         self.log.info("the result is complete: %s", store.uri(record.manifest.key))
+
+    def _disbelieve(self, why: str) -> NoReturn:
+        raise AirflowException(f"{self.step} ended with exit status 0, but {why}")
+
+
+def _described(exit_code: int) -> str:
+    try:
+        number = signal.Signals(exit_code - 128)
+    except ValueError:
+        return f"ended with exit status {exit_code}"
+    hint = " (often the machine was out of memory)" if number == signal.SIGKILL else ""
+    return f"was ended by {number.name}{hint}"
