@@ -1,0 +1,147 @@
+"""The DAG: it parses fast, has the five nodes, and its form is the configuration model."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Param
+from airflow.sdk.exceptions import ParamValidationError
+
+from tasks.contract.config import Config
+from tasks.contract.errors import ConfigurationError
+from tasks.registry import STEP_NAMES
+from tests.plugins.airflow_home import ROOT
+from wildlife.form import chosen_options, trigger_form
+from wildlife.settings import settings
+
+OPTIONS = Config.model_json_schema()["properties"]
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    assert list(bag.dags) == ["oregon_wildlife"]
+    return bag.dags["oregon_wildlife"]
+
+
+def test_every_step_is_a_visible_node_and_there_are_no_others(dag: DAG) -> None:
+    assert set(dag.task_ids) == set(STEP_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("node", "after"),
+    [
+        ("fetch", set()),
+        ("preprocess", {"fetch"}),
+        ("train_scratch", {"preprocess"}),
+        ("train_transfer", {"preprocess"}),
+        ("compare", {"train_scratch", "train_transfer"}),
+    ],
+)
+def test_nodes_follow_one_another_as_the_readme_says(dag: DAG, node: str, after: set[str]) -> None:
+    assert dag.get_task(node).upstream_task_ids == after
+
+
+def test_each_node_runs_the_step_of_its_name(dag: DAG) -> None:
+    assert {task.task_id: task.step for task in dag.tasks} == {name: name for name in STEP_NAMES}
+
+
+def test_only_training_waits_for_a_gpu(dag: DAG) -> None:
+    on_gpu = {task.task_id for task in dag.tasks if task.pool == "gpu" and task.queue == "gpu"}
+    elsewhere = {task.task_id for task in dag.tasks if task.pool == "default_pool"}
+    assert on_gpu == {"train_scratch", "train_transfer"}
+    assert elsewhere == {"fetch", "preprocess", "compare"}
+
+
+def test_runs_do_not_pile_up_and_steps_are_tried_again(dag: DAG) -> None:
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    assert {task.retries for task in dag.tasks} == {2}
+    assert {task.retry_delay for task in dag.tasks} == {timedelta(seconds=30)}
+    assert {task.execution_timeout for task in dag.tasks} == {timedelta(hours=24)}
+
+
+def test_only_the_node_that_writes_the_report_links_to_it(dag: DAG) -> None:
+    linking = {task.task_id for task in dag.tasks if task.operator_extra_links}
+    assert linking == {"compare"}
+
+
+def test_the_dag_and_each_node_explain_themselves(dag: DAG) -> None:
+    assert dag.doc_md
+    assert all(task.doc_md for task in dag.tasks)
+    assert all(task.owner == "wildlife" for task in dag.tasks)
+
+
+def test_no_node_has_a_field_that_airflow_renders(dag: DAG) -> None:
+    """What is rendered as a template may run what a user typed."""
+    assert not any(task.template_fields for task in dag.tasks)
+
+
+def test_parsing_the_dag_loads_nothing_that_trains_or_draws() -> None:
+    code = (
+        "import sys, runpy; runpy.run_path('dags/oregon_wildlife.py')\n"
+        "heavy = ('tensorflow', 'keras', 'matplotlib', 'scipy', 'sklearn', 'PIL')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert answer.stdout.strip() == "[]", answer.stderr
+
+
+def test_the_form_offers_every_option_in_the_model_s_order() -> None:
+    assert list(trigger_form()) == list(Config.model_fields)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_form_shows_all_that_the_model_says_of_an_option(name: str) -> None:
+    schema: dict[str, Any] = OPTIONS[name]
+    param = trigger_form()[name]
+    said = {key: value for key, value in schema.items() if key not in ("default", "description")}
+    if schema["default"] == "":
+        said["type"] = ["string", "null"]
+    assert param.schema == said
+    assert param.description == schema["description"]
+    assert not {"anyOf", "allOf", "$ref"} & set(param.schema), "Airflow's form cannot show these"
+
+
+def test_an_untouched_form_means_the_model_s_defaults() -> None:
+    untouched = {name: param.resolve() for name, param in trigger_form().items()}
+    assert Config.parse(chosen_options(untouched)) == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_size", 31),
+        ("batch_size", 2.5),
+        ("validation_share", 0.5),
+        ("scratch_learning_rate", 0),
+        ("archive", "/etc/passwd"),
+        ("weights", "https://example.org/x.h5 "),
+        ("weights_sha256", "abc"),
+        ("force", "perhaps"),
+    ],
+)
+def test_airflow_itself_refuses_what_the_model_would(name: str, value: object) -> None:
+    param: Param = trigger_form()[name]
+    with pytest.raises(ParamValidationError):
+        param.resolve(value)
+    with pytest.raises(ConfigurationError, match=name):
+        Config.parse({name: value})
+
+
+def test_a_runner_that_does_not_exist_yet_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WILDLIFE_RUNNER", "docker")
+    settings.cache_clear()
+    with pytest.raises(ConfigurationError, match=r"^WILDLIFE_RUNNER is 'docker': .*'process'"):
+        settings()
+    settings.cache_clear()
