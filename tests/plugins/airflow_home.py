@@ -30,7 +30,7 @@ def _make() -> Path:
             f"{name}:{role}" for name, role in USERS.items()
         ),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, long enough to sign with",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "of the tests alone " * 4,
         "AIRFLOW__API__SECRET_KEY": "another one",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
