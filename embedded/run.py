@@ -129,4 +129,4 @@ def report_url(base: str, run_id: str) -> str:
 def headline(folder: Path) -> str:
     """The report's one-sentence answer."""
     summary = json.loads((folder / "summary.json").read_text())
-    return str(summary.get("headline", ""))
+    return str(summary["statement"])

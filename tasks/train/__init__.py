@@ -3,27 +3,29 @@
 Importing this package does not import TensorFlow; running one of its steps does.
 """
 
-import os
-
 from tasks.contract.config import ScratchOptions, TransferOptions
 from tasks.contract.step import Facts, Job, Step
-
-# TensorFlow's own lines are for its developers. It reads this when it is first imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from tasks.train.heartbeat import Heartbeat
+from tasks.train.live import publish_cached
+from tasks.train.quiet import hushed
 
 _CODE = ("tasks.train", "tasks.contract.photos", "tasks.contract.training")
 
 
 def _train_scratch(job: Job) -> Facts:
-    from tasks.train.scratch import train_scratch  # TensorFlow: not for a cache hit
+    with Heartbeat("train_scratch"):
+        with hushed():
+            from tasks.train.scratch import train_scratch  # TensorFlow: not for a cache hit
 
-    return train_scratch(job)
+        return train_scratch(job)
 
 
 def _train_transfer(job: Job) -> Facts:
-    from tasks.train.transfer import train_transfer  # TensorFlow: not for a cache hit
+    with Heartbeat("train_transfer"):
+        with hushed():
+            from tasks.train.transfer import train_transfer  # TensorFlow: not for a cache hit
 
-    return train_transfer(job)
+        return train_transfer(job)
 
 
 SCRATCH = Step(
@@ -32,6 +34,7 @@ SCRATCH = Step(
     options=ScratchOptions,
     inputs=("preprocess",),
     run=_train_scratch,
+    after=publish_cached,
 )
 TRANSFER = Step(
     name="train_transfer",
@@ -39,4 +42,5 @@ TRANSFER = Step(
     options=TransferOptions,
     inputs=("preprocess",),
     run=_train_transfer,
+    after=publish_cached,
 )

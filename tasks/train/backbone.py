@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import h5py
 import keras
@@ -11,8 +13,9 @@ import numpy as np
 from tasks.contract.errors import InputError
 from tasks.contract.photos import PhotoSet
 from tasks.contract.step import Job
-from tasks.train.lite0 import estimate_statistics, lay_into, normalization_of, read_checkpoint
-from tasks.train.weight_files import weight_file
+from tasks.train.lite0 import estimate_statistics, lay_into, normalization_of
+from tasks.train.torch_checkpoint import read_checkpoint
+from tasks.train.weight_files import is_published, weight_file
 
 #: Standard deviations of ImageNet's channels, as Keras' EfficientNet uses them.
 _IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)
@@ -24,13 +27,12 @@ _STATISTICS_PHOTOS = 1000
 class Pretrained:
     """A network that maps pixels 0..255, (n, size, size, 3), to features (n, 1280).
 
-    ``source``, ``name`` (for readers) and ``sha256`` (hex) say whose weights it has.
+    ``facts`` say whose weights it has: ``source``, ``name`` (for readers), ``sha256`` (hex), and
+    ``license`` if it is known.
     """
 
     base: keras.Model
-    source: str
-    name: str
-    sha256: str
+    facts: dict[str, Any]
 
 
 def pretrained(job: Job, train: PhotoSet) -> Pretrained:
@@ -43,18 +45,20 @@ def pretrained(job: Job, train: PhotoSet) -> Pretrained:
     source = job.options.weights
     file = weight_file(job.store, job.cache, source, job.options.weights_sha256)
     base = empty_base(train.image_size)
-    if source == "imagenet":
+    facts = {"source": source, "sha256": file.sha256}
+    if is_published(file.path, "imagenet"):  # under whatever key
         load_imagenet(base, file.path)
-        name = "ImageNet weights of EfficientNet-B0, published by Keras"
+        facts["name"] = "ImageNet weights of EfficientNet-B0, published by Keras"
     elif source == "lite0":
         lay_into(base, read_checkpoint(file.path))
         chosen = np.linspace(0, len(train) - 1, min(len(train), _STATISTICS_PHOTOS)).astype(int)
         estimate_statistics(base, train.pixels(np.unique(chosen)))
-        name = "ImageNet weights of EfficientNet-Lite0, laid into B0"
+        facts["name"] = "ImageNet weights of EfficientNet-Lite0, laid into B0"
+        facts["license"] = "Apache-2.0"
     else:
         load_weights(base, file.path, job.store.uri(source))
-        name = f"own weights {job.store.uri(source)}"
-    return Pretrained(base, source, name, file.sha256)
+        facts["name"] = f"own weights {job.store.uri(source)}"
+    return Pretrained(base, facts)
 
 
 def empty_base(image_size: int) -> keras.Model:
@@ -89,20 +93,18 @@ def load_weights(base: keras.Model, path: Path, name: str) -> None:
     Raises:
         InputError: it is no such file, or one of another network.
     """
-    # The cache names files by digest; Keras goes by the suffix.
-    suffix = ".weights.h5" if _is_keras3(path) else ".h5"
-    link = path.with_name(f"{path.name}-{id(base)}{suffix}")
-    link.symlink_to(path)
-    try:
-        base.load_weights(link)
-    except Exception as error:  # HDF5, Keras and NumPy each raise their own
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"the weights {name} are not those of an EfficientNet-B0 without its top ({reason}): "
-            "save them with model.save_weights('x.weights.h5') from that network"
-        ) from error
-    finally:
-        link.unlink()
+    with TemporaryDirectory() as folder:
+        # The cache names files by digest; Keras goes by the suffix.
+        link = Path(folder, "x.weights.h5" if _is_keras3(path) else "x.h5")
+        link.symlink_to(path.absolute())
+        try:
+            base.load_weights(link)
+        except Exception as error:  # HDF5, Keras and NumPy each raise their own
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"the weights {name} are not those of an EfficientNet-B0 without its top "
+                f"({reason}): save them with model.save_weights('x.weights.h5') from that network"
+            ) from error
     normalization_of(base).finalize_state()
     if not all(math.isfinite(float(np.sum(weight))) for weight in base.get_weights()):
         raise InputError(f"the weights {name} hold values that are no numbers: use another file")

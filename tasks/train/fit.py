@@ -15,9 +15,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tasks.contract.errors import InputError, StepError
+from tasks.contract.errors import InputError
+from tasks.contract.pace import Pace
+from tasks.contract.pace import photos as photos_amount
 from tasks.contract.photos import PHOTOS_FILE, Photo, PhotoSet, read_rows
-from tasks.contract.progress import TrainProgress, publish_progress
+from tasks.contract.progress import TrainProgress
 from tasks.contract.step import Facts, Job
 from tasks.contract.training import (
     HISTORY_FILE,
@@ -28,15 +30,18 @@ from tasks.contract.training import (
     Predictions,
     write_history,
 )
+from tasks.train.live import curves_of, publish
+from tasks.train.quiet import hushed
 
 log = logging.getLogger(__name__)
 
 ARCHITECTURE = "EfficientNet-B0"
 #: B0 halves its input five times; anything smaller leaves its last layers nothing to look at.
 MIN_IMAGE_SIZE = 32
-_PREDICT_BATCH = 64
-_SILENCE_SECONDS = 30.0
+HISTORY_TABLE = "history.csv"
 _PUBLISH_SECONDS = 1.0
+#: Looking at a loss makes a GPU wait for it.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,12 @@ class Batches(keras.utils.PyDataset):
 
 
 class History(keras.callbacks.Callback):
-    """Keeps each epoch's measures; logs them, publishes them as live curves, and stops at NaN."""
+    """Keeps each epoch's measures; logs them, publishes them as live curves, and stops at NaN.
+
+    Args:
+        photos: how many photos an epoch trains on.
+        rate_option: name of the option that is the learning rate, for the remedy.
+    """
 
     def __init__(self, job: Job, step: str, epochs: int, photos: int, rate_option: str) -> None:
         super().__init__()
@@ -114,13 +124,19 @@ class History(keras.callbacks.Callback):
         self._photos = photos
         self._rate_option = rate_option
         self._progress = TrainProgress(step=step, phase="preparing", epochs=epochs)
-        self._published = 0.0
+        self._published = self._looked = 0.0
+        self._began: float | None = None
         self._publish()
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds since training began."""
-        return time.monotonic() - self._began
+        """Wall-clock seconds since training began; 0 before that."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    def begin(self) -> None:
+        """Start the clock; Keras' ``fit`` does, unless training began with something else."""
+        if self._began is None:
+            self._began = time.monotonic()
 
     def phase(self, name: str) -> None:
         """Tell the world what is done now, when it is not an epoch."""
@@ -129,25 +145,22 @@ class History(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         del logs
-        self._began = self._spoke = time.monotonic()
+        self.begin()
+        self._fit_began = time.monotonic()
         self._progress.phase = "training"
         self._publish()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        del epoch, logs
-        self._batches = 0
+        del logs
+        work = f"epoch {epoch + 1}/{self._progress.epochs}"
+        self._pace = Pace(work, self._photos, photos_amount, every=15.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            raise self._diverged()
-        if time.monotonic() - self._spoke > _SILENCE_SECONDS:
-            of = self.params["steps"]
-            self._say(f"epoch {len(self.epochs) + 1}/{self._progress.epochs}: batch {batch}/{of}")
-
-    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        del batch, logs
-        if time.monotonic() - self._spoke > _SILENCE_SECONDS:
-            self._say(f"epoch {len(self.epochs) + 1}/{self._progress.epochs}: validating")
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            if not math.isfinite((logs or {}).get("loss", 0.0)):
+                raise self._diverged()
+        self._pace(round(self._photos * (batch + 1) / self.params["steps"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         measures = {name: float(value) for name, value in (logs or {}).items()}
@@ -162,16 +175,14 @@ class History(keras.callbacks.Callback):
         )
         self.epochs.append(made)
         done, total = epoch + 1, self._progress.epochs
+        seconds = max(time.monotonic() - self._fit_began, 1e-6)
         progress = self._progress
         progress.epoch = done
         progress.seconds = made.seconds
-        progress.photos_per_second = round(done * self._photos / max(self.seconds, 1e-6), 1)
-        progress.seconds_left = round(self.seconds / done * (total - done), 1)
-        progress.curves = {
-            name: [getattr(past, name) for past in self.epochs]
-            for name in ("accuracy", "loss", "val_accuracy", "val_loss")
-        }
-        self._say(
+        progress.photos_per_second = round(done * self._photos / seconds, 1)
+        progress.seconds_left = round(seconds / done * (total - done), 1)
+        progress.curves = curves_of(self.epochs)
+        log.info(
             f"epoch {done}/{total}: accuracy {made.accuracy:.3f} loss {made.loss:.3f}, "
             f"validation {made.val_accuracy:.3f} {made.val_loss:.3f}, "
             f"{progress.photos_per_second:,.1f} photos/s, {progress.seconds_left:.0f} s left"
@@ -179,16 +190,9 @@ class History(keras.callbacks.Callback):
         if done == total or time.monotonic() - self._published > _PUBLISH_SECONDS:
             self._publish()
 
-    def _say(self, line: str) -> None:
-        self._spoke = time.monotonic()
-        log.info("%s", line)
-
     def _publish(self) -> None:
         self._published = time.monotonic()
-        try:
-            publish_progress(self._job.store, self._job.run_id, self._progress)
-        except StepError as error:  # curves can wait, training cannot
-            log.warning("the live curves could not be written: %s", error)
+        publish(self._job.store, self._job.run_id, self._progress)
 
     def _diverged(self) -> InputError:
         option, rate = self._rate_option, getattr(self._job.options, self._rate_option)
@@ -199,10 +203,20 @@ class History(keras.callbacks.Callback):
 
 
 def prepare(seed: int) -> None:
-    """Seed everything, and take only the GPU memory that is needed."""
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    """Seed everything, take only the GPU memory that is needed, and say what it runs on."""
+    with hushed():
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(seed)
+    log.info("TensorFlow %s on %s", tf.__version__, device())
+
+
+def forward_batch(image_size: int) -> int:
+    """How many photos to pass through the network at once when nothing is learned from them.
+
+    Constant memory: about 64 photos of 224 pixels, never more.
+    """
+    return max(1, min(64, 64 * 224**2 // image_size**2))
 
 
 def compile_classifier(model: keras.Model, learning_rate: float) -> None:
@@ -224,15 +238,21 @@ def device() -> str:
     return f"CPU, {cores} cores ({platform.machine()})"
 
 
-def predict(model: keras.Model, photos: PhotoSet) -> Predictions:
-    """The model's probabilities for every photo of a split."""
-    batches = Batches(photos, _PREDICT_BATCH)
-    answers = [
-        np.asarray(model.predict_on_batch(batches[index][0])) for index in range(len(batches))
-    ]
-    probabilities = np.concatenate(answers).astype(np.float32)
-    identities = np.array([photo.photo for photo in photos.photos])
-    return Predictions(identities, photos.labels, probabilities)
+def answers(model: keras.Model, photos: PhotoSet, work: str) -> NDArray[np.float32]:
+    """What the model says to every photo of a split, in inference mode: float32 (photos, outputs).
+
+    Args:
+        work: what this is for; begins the log's lines.
+    """
+    size = forward_batch(photos.image_size)
+    batches = Batches(photos, size)
+    pace = Pace(work, len(photos), photos_amount, every=15.0)
+    found = np.empty((len(photos), model.output_shape[-1]), np.float32)
+    for index in range(len(batches)):
+        answer = np.asarray(model.predict_on_batch(batches[index][0]))
+        found[index * size : index * size + len(answer)] = answer
+        pace(index * size + len(answer))
+    return found
 
 
 def finish(
@@ -250,14 +270,18 @@ def finish(
         weights: source, name and sha256 of the weights that training began with.
     """
     history.phase("evaluating")
-    predictions = predict(model, data.test)
+    predictions = Predictions(
+        photos=np.array([photo.photo for photo in data.test.photos]),
+        labels=data.test.labels,
+        probabilities=answers(model, data.test, "test"),
+    )
     chosen = predictions.probabilities[np.arange(len(data.test)), predictions.labels]
     correct = int((predictions.predicted == predictions.labels).sum())
     model.save_weights(job.output / WEIGHTS_FILE)
     (job.output / LABELS_FILE).write_text(json.dumps(data.classes, indent=1) + "\n")
     predictions.save(job.output / PREDICTIONS_FILE)
     write_history(job.output / HISTORY_FILE, history.epochs)
-    with (job.output / "history.csv").open("w", newline="") as file:
+    with (job.output / HISTORY_TABLE).open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["epoch", *Epoch.model_fields])
         for number, epoch in enumerate(history.epochs, start=1):

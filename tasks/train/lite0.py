@@ -7,12 +7,8 @@ everything through, and the statistics of batch normalisation, which swish shift
 again on the photos at hand. The stored networks' published input scaling is (pixel - 127) / 128.
 """
 
-import collections
-import pickle
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,95 +16,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tasks.contract.errors import InputError
-
-Arrays = dict[str, NDArray[Any]]
+from tasks.contract.pace import Pace
+from tasks.contract.pace import photos as photos_amount
+from tasks.train.fit import forward_batch
 
 #: Sigmoid of this is 1 in float32: a squeeze-and-excitation that changes nothing.
 _SATURATED = 30.0
 _MEAN, _DEVIATION = 127.0 / 255.0, 128.0 / 255.0
-_STATISTICS_BATCH = 64
-
-
-def read_checkpoint(path: Path) -> Arrays:
-    """The arrays of a PyTorch checkpoint in the format before 1.6, without PyTorch.
-
-    Such a file is a row of pickles, which can run anything when they are loaded. This reader knows
-    four names and refuses every other one.
-
-    Raises:
-        InputError: it is no such checkpoint.
-    """
-    try:
-        with path.open("rb") as file:
-            for _ in range(3):  # magic number, protocol version, platform
-                _Unpickler(file).load()
-            unpickler = _Unpickler(file)
-            tensors: dict[str, _Tensor] = unpickler.load()
-            data = {
-                key: _read_storage(file, *unpickler.storages[key])
-                for key in _Unpickler(file).load()
-            }
-            return {name: tensor.array(data) for name, tensor in tensors.items()}
-    except (pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path.name} is not the checkpoint of EfficientNet-Lite0 ({error}): put the package's "
-            "own file in its place"
-        ) from error
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """Where in a storage a tensor lies; stands in for what PyTorch would build here."""
-
-    storage: str
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def array(self, data: Arrays) -> NDArray[Any]:
-        flat = data[self.storage][self.offset :]
-        if sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True)) >= max(
-            len(flat), 1
-        ):
-            raise ValueError(f"a tensor of shape {self.shape} reaches beyond its storage")
-        strides = [step * flat.itemsize for step in self.strides]
-        return np.lib.stride_tricks.as_strided(flat, self.shape, strides, writeable=False).copy()
-
-
-def _rebuild_tensor(
-    storage: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
-) -> _Tensor:
-    return _Tensor(storage, offset, shape, strides)
-
-
-class _Unpickler(pickle.Unpickler):
-    _KNOWN: ClassVar[dict[tuple[str, str], Any]] = {
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-        ("torch", "FloatStorage"): np.dtype("<f4"),
-        ("torch", "LongStorage"): np.dtype("<i8"),
-    }
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file)
-        self.storages: dict[str, tuple[np.dtype[Any], int]] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._KNOWN:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return self._KNOWN[module, name]
-
-    def persistent_load(self, identity: Any) -> str:
-        _, kind, key, _, count, _ = identity
-        self.storages[key] = (kind, count)
-        return str(key)
-
-
-def _read_storage(file: BinaryIO, kind: np.dtype[Any], count: int) -> NDArray[Any]:
-    (stored,) = np.frombuffer(file.read(8), "<i8")
-    if stored != count:
-        raise ValueError(f"a storage has {stored} elements instead of {count}")
-    return np.frombuffer(file.read(count * kind.itemsize), kind)
 
 
 def lay_into(base: keras.Model, checkpoint: Mapping[str, NDArray[Any]]) -> None:
@@ -208,11 +122,15 @@ def estimate_statistics(base: keras.Model, photos: NDArray[np.uint8]) -> None:
         layer.momentum = 0.0  # so that a layer keeps just the last batch's statistics
     forward = tf.function(lambda batch: base(batch, training=True), reduce_retracing=True)
     means, variances, sizes = [], [], []
-    for batch in np.array_split(photos, max(1, len(photos) // _STATISTICS_BATCH)):
+    pace = Pace("batch statistics", len(photos), photos_amount, every=15.0)
+    # Never a small last batch: its statistics would be those of a few photos.
+    batches = max(1, len(photos) // forward_batch(photos.shape[1]))
+    for batch in np.array_split(photos, batches):
         forward(tf.constant(batch, tf.float32))
         means.append([np.asarray(layer.moving_mean) for layer in norms])
         variances.append([np.asarray(layer.moving_variance) for layer in norms])
         sizes.append(len(batch))
+        pace(sum(sizes))
     share = np.array(sizes, np.float64) / sum(sizes)
     for place, layer in enumerate(norms):
         mean = np.stack([batch[place] for batch in means])

@@ -4,20 +4,11 @@ A frozen network computes the same features of a photo in every epoch. So they a
 and the head is trained on them in seconds. The saved model is the whole network.
 """
 
-import time
-
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-from tasks.contract.pace import Pace
-from tasks.contract.pace import photos as photos_amount
-from tasks.contract.photos import PhotoSet
 from tasks.contract.step import Facts, Job
 from tasks.train.backbone import pretrained
-from tasks.train.fit import Batches, Data, History, compile_classifier, finish, prepare
-
-_FEATURE_BATCH = 64
+from tasks.train.fit import Data, History, answers, compile_classifier, finish, prepare
 
 
 def train_transfer(job: Job) -> Facts:
@@ -34,12 +25,12 @@ def train_transfer(job: Job) -> Facts:
     history = History(
         job, "train_transfer", options.transfer_epochs, len(data.train), "transfer_learning_rate"
     )
-    began = time.monotonic()
+    history.begin()
     backbone = pretrained(job, data.train)
     backbone.base.trainable = False
-    train = features(backbone.base, data.train, "features of train")
-    validation = features(backbone.base, data.validation, "features of validation")
-    feature_seconds = time.monotonic() - began
+    train = answers(backbone.base, data.train, "features of train")
+    validation = answers(backbone.base, data.validation, "features of validation")
+    feature_seconds = history.seconds
 
     head = keras.Sequential(
         [
@@ -59,16 +50,13 @@ def train_transfer(job: Job) -> Facts:
         callbacks=[history],
         verbose=0,
     )
-    head_seconds = history.seconds
+    train_seconds = history.seconds
     job.measurements |= {
         "feature_seconds": round(feature_seconds, 3),
-        "head_seconds": round(head_seconds, 3),
-        "train_seconds": round(feature_seconds + head_seconds, 3),
-        "photos_per_second": round(
-            options.transfer_epochs * len(data.train) / (feature_seconds + head_seconds), 2
-        ),
+        "head_seconds": round(train_seconds - feature_seconds, 3),
+        "train_seconds": round(train_seconds, 3),
+        "photos_per_second": round(options.transfer_epochs * len(data.train) / train_seconds, 2),
     }
-    weights = {"source": backbone.source, "name": backbone.name, "sha256": backbone.sha256}
     return finish(
         job,
         data,
@@ -76,21 +64,8 @@ def train_transfer(job: Job) -> Facts:
         history,
         "transfer",
         options.transfer_learning_rate,
-        weights,
+        backbone.facts,
     )
-
-
-def features(base: keras.Model, photos: PhotoSet, work: str) -> NDArray[np.float32]:
-    """The frozen network's answer to every photo of a split: float32 (len(photos), features)."""
-    batches = Batches(photos, _FEATURE_BATCH)
-    pace = Pace(work, len(photos), photos_amount, every=15.0)
-    found = np.empty((len(photos), base.output_shape[-1]), np.float32)
-    for index in range(len(batches)):
-        start = index * _FEATURE_BATCH
-        answer = np.asarray(base.predict_on_batch(batches[index][0]))
-        found[start : start + len(answer)] = answer
-        pace(start + len(answer))
-    return found
 
 
 def whole_network(base: keras.Model, head: keras.Model, image_size: int) -> keras.Model:

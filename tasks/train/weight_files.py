@@ -6,9 +6,9 @@ Imports no TensorFlow, so that a launcher can ask which weights can be had.
 import hashlib
 import importlib.util
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from tasks.contract.cache import Cache
@@ -39,8 +39,7 @@ def mirror_weights(store: Store, source: str) -> str:
     """See that the bucket holds the file of ``imagenet`` or ``lite0``; returns its key.
 
     Raises:
-        UnavailableError: it is not in the bucket and cannot be fetched from here.
-        InputError: what was fetched is another file.
+        UnavailableError: it is not in the bucket, and cannot be fetched whole from here.
     """
     key, fetch = {
         "imagenet": ("weights/efficientnetb0_notop.h5", _download_imagenet),
@@ -50,7 +49,12 @@ def mirror_weights(store: Store, source: str) -> str:
         with TemporaryDirectory() as folder:
             path = Path(folder, "weights")
             fetch(path, store.uri(key))
-            _require_published(path, source, "what was fetched")
+            if not is_published(path, source):
+                raise UnavailableError(
+                    f"what was fetched for weights={source} is not the published file (SHA-256 "
+                    f"{sha256_of(path)}): put that at {store.uri(key)}, or set weights to "
+                    "something else"
+                )
             store.upload(path, key, sha256_of(path), "application/octet-stream")
     return key
 
@@ -76,10 +80,29 @@ def weight_file(store: Store, cache: Cache, source: str, sha256: str = "") -> We
         )
     if not published:
         return WeightFile(_fetch(store, cache, head, sha256), sha256)
+    if head.sha256 and (cached := cache.get(head.sha256)) and is_published(cached, source):
+        return WeightFile(cached, head.sha256)
     with cache.incoming() as target:
         actual = store.download(head, target)
-        _require_published(target, source, store.uri(key))
+        if not is_published(target, source) or head.sha256 not in (None, actual):
+            raise InputError(
+                f"{store.uri(key)} is not the published file of weights={source} (SHA-256 "
+                f"{actual}): remove it from the bucket, and it is fetched again"
+            )
         return WeightFile(cache.add(target, actual), actual)
+
+
+def is_published(path: Path, source: str) -> bool:
+    """Whether a file is the one that Keras (``imagenet``), or the package (``lite0``), published.
+
+    By the publisher's own hash: Keras gives an MD5, the package's file is pinned by SHA-256.
+    """
+    algorithm, expected = {
+        "imagenet": ("md5", IMAGENET_MD5),
+        "lite0": ("sha256", LITE0_SHA256),
+    }[source]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest() == expected
 
 
 def _fetch(store: Store, cache: Cache, head: ObjectHead, sha256: str) -> Path:
@@ -95,27 +118,12 @@ def _fetch(store: Store, cache: Cache, head: ObjectHead, sha256: str) -> Path:
         return cache.add(target, actual)
 
 
-def _require_published(path: Path, source: str, name: str) -> None:
-    """Raises InputError unless the file is the one that Keras, or the package, published."""
-    algorithm, expected = {
-        "imagenet": ("md5", IMAGENET_MD5),
-        "lite0": ("sha256", LITE0_SHA256),
-    }[source]
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, algorithm).hexdigest()
-    if actual != expected:
-        raise InputError(
-            f"{name} is not the published file of weights={source} ({algorithm} {actual}, not "
-            f"{expected}): remove it from the bucket, and it is fetched again"
-        )
-
-
 def _download_imagenet(target: Path, uri: str) -> None:
     try:
         with urlopen(IMAGENET_URL, timeout=_CONNECT_SECONDS) as answer, target.open("wb") as file:
             while chunk := answer.read(_CHUNK):
                 file.write(chunk)
-    except (URLError, OSError) as error:
+    except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UnavailableError(
             f"Keras' ImageNet weights cannot be fetched from here ({reason}): put "

@@ -1,0 +1,231 @@
+"""The two training steps, run as the workflow runs them, on a tiny data set."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tasks.contract.cache import Cache
+from tasks.contract.config import Config
+from tasks.contract.errors import InputError
+from tasks.contract.manifest import record_key
+from tasks.contract.progress import read_progress
+from tasks.contract.step import read_record, run_step
+from tasks.contract.store import Store
+from tasks.contract.training import (
+    HISTORY_FILE,
+    LABELS_FILE,
+    PREDICTIONS_FILE,
+    WEIGHTS_FILE,
+    Predictions,
+    read_history,
+)
+from tasks.train import SCRATCH, TRANSFER
+from tasks.train.backbone import empty_base
+from tasks.train.fit import HISTORY_TABLE, answers
+from tasks.train.transfer import whole_network
+from tests.train.conftest import Prepared, photo_set, result_of
+
+pytestmark = pytest.mark.keras
+
+OPTIONS = {
+    "scratch_epochs": 2,
+    "transfer_epochs": 3,
+    "transfer_learning_rate": 0.01,
+    "batch_size": 6,
+    "weights": "lite0",
+}
+FILES = {WEIGHTS_FILE, LABELS_FILE, HISTORY_FILE, PREDICTIONS_FILE, HISTORY_TABLE}
+
+
+def network_of(arm: str, weights: Path, classes: int) -> keras.Model:
+    """An arm's network as a stranger would build it from the saved weights."""
+    if arm == "scratch":
+        network = keras.applications.EfficientNetB0(
+            weights=None, classes=classes, input_shape=(32, 32, 3)
+        )
+    else:
+        head = keras.Sequential(
+            [keras.Input((1280,)), keras.layers.Dense(classes, activation="softmax")]
+        )
+        network = whole_network(empty_base(32), head, 32)
+    network.load_weights(weights)
+    return network
+
+
+@pytest.mark.parametrize(("arm", "step"), [("scratch", SCRATCH), ("transfer", TRANSFER)])
+def test_an_arm_leaves_all_that_the_comparison_needs(
+    arm: str, step, store: Store, cache: Cache, prepared: Prepared, tmp_path: Path
+) -> None:
+    prepared.publish(store, cache)
+    record = run_step(step, Config.parse(OPTIONS), "r1", store, cache)
+    result = result_of(step.name, store, cache)
+    facts, epochs = result.facts, {"scratch": 2, "transfer": 3}[arm]
+
+    assert set(record.manifest.files) == FILES
+    assert json.loads(result.path(LABELS_FILE).read_text()) == prepared.classes
+
+    history = read_history(result.path(HISTORY_FILE))
+    assert len(history) == epochs
+    assert all(0 <= row.accuracy <= 1 and 0 <= row.val_accuracy <= 1 for row in history)
+    assert [row.seconds for row in history] == sorted(row.seconds for row in history)
+    with result.path(HISTORY_TABLE).open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["val_loss"]) for row in table] == [row.val_loss for row in history]
+    assert [row["epoch"] for row in table] == [str(n + 1) for n in range(epochs)]
+
+    predictions = Predictions.load(result.path(PREDICTIONS_FILE))
+    test = photo_set("test", store, cache)
+    assert list(predictions.photos) == [photo.photo for photo in test.photos]
+    np.testing.assert_array_equal(predictions.labels, test.labels)
+    assert predictions.probabilities.dtype == np.float32
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
+
+    # The saved weights are of the network that was tested.
+    link = tmp_path / WEIGHTS_FILE
+    link.symlink_to(result.path(WEIGHTS_FILE))
+    again = network_of(arm, link, 2).predict(test.pixels(range(len(test))), verbose=0)
+    np.testing.assert_allclose(again, predictions.probabilities, atol=1e-5)
+
+    right = int((predictions.predicted == test.labels).sum())
+    chosen = predictions.probabilities[np.arange(len(test)), test.labels].clip(1e-7)
+    assert facts["test"]["photos"] == 10
+    assert facts["test"]["correct"] == right
+    assert facts["test"]["accuracy"] == right / 10
+    assert facts["test"]["loss"] == pytest.approx(-np.log(chosen).mean(), rel=1e-5)
+    assert facts["arm"] == arm
+    assert facts["epochs"] == epochs
+    assert facts["photos"] == {"train": 16, "validation": 6, "test": 10}
+    assert facts["parameters"] == {
+        "total": 4_049_571 + 2 * 1281,
+        "trained": {"scratch": 4_007_548 + 2 * 1281, "transfer": 2 * 1281}[arm],
+    }
+    assert facts["weights"]["source"] == {"scratch": "none", "transfer": "lite0"}[arm]
+    assert record.manifest.measurements["train_seconds"] >= history[-1].seconds
+    assert record.manifest.measurements["photos_per_second"] > 0
+
+    progress = read_progress(store, "r1", step.name)
+    assert progress is not None
+    assert (progress.phase, progress.epoch, progress.epochs) == ("finished", epochs, epochs)
+    assert progress.curves["val_accuracy"] == [row.val_accuracy for row in history]
+
+
+def test_the_frozen_network_does_not_change_and_the_head_learns(
+    store: Store, cache: Cache, prepared: Prepared, tmp_path: Path
+) -> None:
+    """The bug of the public lab: nothing was frozen. Own weights show what moved."""
+    base = empty_base(32)
+    path = tmp_path / "own.weights.h5"
+    base.save_weights(path)
+    sha256 = put_weights(store, path)
+    prepared.publish(store, cache)
+    options = OPTIONS | {"weights": "weights/own.weights.h5", "weights_sha256": sha256}
+    run_step(TRANSFER, Config.parse(options), "r1", store, cache)
+    result = result_of("train_transfer", store, cache)
+
+    link = tmp_path / WEIGHTS_FILE
+    link.symlink_to(result.path(WEIGHTS_FILE))
+    network = network_of("transfer", link, 2)
+    kept = next(layer for layer in network.layers if layer.name.startswith("efficientnet"))
+    for before, after in zip(base.get_weights(), kept.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert result.facts["weights"]["sha256"] == sha256
+
+    # The tested network is the head on the features that the head was trained on.
+    test = photo_set("test", store, cache)
+    features = answers(base, test, "features of test")
+    assert features.shape == (10, 1280)
+    head = network.layers[-1]
+    predictions = Predictions.load(result.path(PREDICTIONS_FILE))
+    np.testing.assert_allclose(head.predict(features, verbose=0), predictions.probabilities, 1e-4)
+    history = read_history(result.path(HISTORY_FILE))
+    assert history[-1].loss < history[0].loss
+
+
+def put_weights(store: Store, path: Path) -> str:
+    from tasks.contract.store import sha256_of
+
+    sha256 = sha256_of(path)
+    store.upload(path, f"weights/{path.name}", sha256, "application/octet-stream")
+    return sha256
+
+
+def test_the_same_seed_trains_the_same_network(
+    store: Store, cache: Cache, prepared: Prepared
+) -> None:
+    prepared.publish(store, cache)
+    losses = []
+    for seed, force in ((3, False), (3, True), (4, False)):
+        options = OPTIONS | {"scratch_epochs": 1, "seed": seed, "force": force}
+        run_step(SCRATCH, Config.parse(options), "r1", store, cache)
+        history = result_of("train_scratch", store, cache).path(HISTORY_FILE)
+        losses.append(read_history(history)[0].loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-4)
+
+
+def test_a_diverging_loss_stops_the_arm_with_the_remedy(
+    store: Store, cache: Cache, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No rate that the option allows blows Adam up at once, so the loss is made to."""
+
+    class Broken(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return keras.ops.sum(y_pred, axis=-1) * float("nan")
+
+    monkeypatch.setattr(keras.losses, "SparseCategoricalCrossentropy", Broken)
+    prepared.publish(store, cache)
+    with pytest.raises(InputError, match=r"epoch 1: lower scratch_learning_rate \(now 0.001\)"):
+        run_step(SCRATCH, Config.parse(OPTIONS), "r1", store, cache)
+    assert store.read(record_key("r1", "train_scratch")) is None
+    assert not list(store.list("artifacts/train_scratch"))
+
+
+def test_a_second_run_is_a_cache_hit_without_tensorflow(
+    store: Store, store_env: dict[str, str], cache: Cache, prepared: Prepared
+) -> None:
+    prepared.publish(store, cache)
+    options = {"scratch_epochs": 1, "batch_size": 16}
+    run_step(SCRATCH, Config.parse(options), "r1", store, cache)
+    prepared.publish(store, cache, "r2")
+    code = (
+        "import sys; from tasks.__main__ import main\n"
+        f"status = main(['train_scratch', '--run-id', 'r2', '--config', {json.dumps(options)!r}])\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+        "sys.exit(status)"
+    )
+    environment = os.environ | store_env | {"WILDLIFE_CACHE": str(cache.root)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert read_record(store, "r2", "train_scratch").cached
+
+    # Whoever watches the second run sees the curves of the first.
+    trained = read_progress(store, "r1", "train_scratch")
+    shown = read_progress(store, "r2", "train_scratch")
+    assert trained is not None
+    assert shown is not None
+    assert (shown.phase, shown.epoch) == ("cached", 1)
+    assert shown.curves == trained.curves
+
+
+def test_a_split_without_photos_is_one_clear_line(
+    store: Store, cache: Cache, prepared: Prepared
+) -> None:
+    prepared.photos["validation"] = 0
+    prepared.publish(store, cache)
+    with pytest.raises(InputError, match="validation split has no photos"):
+        run_step(SCRATCH, Config.parse(OPTIONS), "r1", store, cache)
+
+
+def test_photos_too_small_for_the_network_are_one_clear_line(
+    store: Store, cache: Cache, prepared: Prepared
+) -> None:
+    prepared.image_size = 16
+    prepared.publish(store, cache)
+    with pytest.raises(InputError, match="16 x 16 pixels are too small.*image_size to 32"):
+        run_step(SCRATCH, Config.parse(OPTIONS), "r1", store, cache)
