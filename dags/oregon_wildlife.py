@@ -20,7 +20,7 @@ fetch → preprocess → train_scratch, train_transfer → compare
 bucket, `datasets/oregon-wildlife.zip` unless you say otherwise: a zip with one folder of photos per
 class.
 
-**Read the result** under *Wildlife reports* in the navigation, or by the *Report* link of the task
+**Read the result** under *Reports* in the navigation, or by the *Report* link of the task
 `compare`.
 
 A step whose code, options and inputs have not changed is not computed again: its log says

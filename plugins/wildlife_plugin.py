@@ -16,7 +16,7 @@ class WildlifePlugin(AirflowPlugin):
     fastapi_apps: ClassVar = [{"app": app, "url_prefix": MOUNT, "name": "Wildlife reports"}]
     external_views: ClassVar = [
         {
-            "name": "Wildlife reports",
+            "name": "Reports",  # a longer name would be cut off
             "href": REPORTS_LINK,
             "destination": "nav",
             "nav_top_level": True,

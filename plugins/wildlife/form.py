@@ -31,4 +31,13 @@ def _parameter(schema: dict[str, Any]) -> Param:
         # Airflow's form takes an empty text for a missing one, and sends null for it.
         keywords["type"] = ["string", "null"]
         default = None
-    return Param(default, description=schema["description"], **keywords)
+    return Param(default, description=schema["description"] + _range(schema), **keywords)
+
+
+def _range(schema: dict[str, Any]) -> str:
+    """The numbers that are allowed, in words: Airflow's form checks them but does not show them."""
+    if "exclusiveMinimum" in schema:
+        return f" Above {schema['exclusiveMinimum']:g}, at most {schema['maximum']:g}."
+    if "minimum" in schema:
+        return f" {schema['minimum']:,} to {schema['maximum']:,}."
+    return ""

@@ -107,8 +107,16 @@ def test_the_form_shows_all_that_the_model_says_of_an_option(name: str) -> None:
     if schema["default"] == "":
         said["type"] = ["string", "null"]
     assert param.schema == said
-    assert param.description == schema["description"]
+    assert param.description is not None
+    assert param.description.startswith(schema["description"])
     assert not {"anyOf", "allOf", "$ref"} & set(param.schema), "Airflow's form cannot show these"
+
+
+def test_the_form_tells_the_range_of_a_number() -> None:
+    form = trigger_form()
+    assert str(form["image_size"].description).endswith(" expects 224. 32 to 600.")
+    assert str(form["scratch_learning_rate"].description).endswith(". Above 0, at most 1.")
+    assert str(form["min_photos_per_class"].description).endswith(". 3 to 100,000.")
 
 
 def test_an_untouched_form_means_the_model_s_defaults() -> None:

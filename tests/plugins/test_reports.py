@@ -1,5 +1,6 @@
 """The report pages in a real Airflow API server: who may read them, and what they serve."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,9 @@ BASE = "http://localhost:8080"
 ROUTES = [route for route in app.routes if isinstance(route, APIRoute)]
 RUN = "manual__2026-11-24T02:44:00+00:00"
 PAGE = "/wildlife/reports/manual__2026-11-24T02%3A44%3A00%2B00%3A00/index.html"
-FACTS = {
+SUMMARY = {
+    "title": "Oregon Wildlife",
+    "synthetic": False,
     "scratch_accuracy": 0.6125,
     "transfer_accuracy": 0.95,
     "difference": 0.3375,
@@ -59,11 +62,11 @@ def outsider_s_token() -> str:
     return get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="outsider", role=None))
 
 
-def publish(store: Store, run_id: str, facts: dict[str, Any], hours_ago: float = 0) -> None:
+def publish(store: Store, run_id: str, summary: dict[str, Any], hours_ago: float = 0) -> None:
     """A run's report and record, as ``compare`` leaves them."""
     finished = now() - timedelta(hours=hours_ago)
     manifest = Manifest(
-        step="compare", fingerprint="f", options={}, inputs={}, files={}, facts=facts,
+        step="compare", fingerprint="f", options={}, inputs={}, files={}, facts={},
         created=finished,
     )  # fmt: skip
     record = RunRecord(
@@ -71,6 +74,7 @@ def publish(store: Store, run_id: str, facts: dict[str, Any], hours_ago: float =
         manifest=manifest,
     )  # fmt: skip
     store.write(f"reports/{run_id}/index.html", f"<p>of {run_id}".encode(), "text/html")
+    store.write(f"reports/{run_id}/summary.json", json.dumps(summary).encode())
     store.write(record_key(run_id, "compare"), record.model_dump_json().encode())
 
 
@@ -109,7 +113,7 @@ def test_a_browser_without_login_is_sent_there_and_back(stranger: TestClient) ->
 def test_a_viewer_s_cookie_opens_the_list_and_the_report_behind_it(
     viewer: TestClient, connected: Store
 ) -> None:
-    publish(connected, RUN, FACTS)
+    publish(connected, RUN, SUMMARY)
     listed = viewer.get("/wildlife/reports")
     assert listed.status_code == 200
     link = listed.text.partition('href="')[2].partition('"')[0]
@@ -121,8 +125,8 @@ def test_a_viewer_s_cookie_opens_the_list_and_the_report_behind_it(
 def test_the_list_shows_each_run_s_numbers_newest_first(
     viewer: TestClient, connected: Store
 ) -> None:
-    publish(connected, "older", FACTS, hours_ago=2)
-    publish(connected, "newest", FACTS)
+    publish(connected, "older", SUMMARY, hours_ago=2)
+    publish(connected, "newest", SUMMARY)
     publish(connected, "between", {}, hours_ago=1)
     text = viewer.get("/wildlife/reports").text
     assert text.index(">newest<") < text.index(">between<") < text.index(">older<")
@@ -134,7 +138,7 @@ def test_the_list_shows_each_run_s_numbers_newest_first(
 def test_the_list_passes_over_what_is_no_finished_report(
     viewer: TestClient, connected: Store
 ) -> None:
-    publish(connected, "good", FACTS)
+    publish(connected, "good", SUMMARY)
     connected.write("reports/half/index.html", b"its compare runs again now")
     connected.write("reports/broken/index.html", b"x")
     connected.write(record_key("broken", "compare"), b'{"format": 99}')
@@ -145,8 +149,16 @@ def test_the_list_passes_over_what_is_no_finished_report(
     assert ">good<" in text
 
 
+def test_synthetic_data_is_marked_in_the_list_too(viewer: TestClient, connected: Store) -> None:
+    publish(connected, "drawn", SUMMARY | {"synthetic": True})
+    publish(connected, "real", SUMMARY)
+    text = viewer.get("/wildlife/reports").text
+    assert ">synthetic<" in text.partition(">drawn<")[2].partition("</tr>")[0]
+    assert ">synthetic<" not in text.partition(">real<")[2].partition("</tr>")[0]
+
+
 def test_names_are_escaped(viewer: TestClient, connected: Store) -> None:
-    publish(connected, "run-1", FACTS | {"test_photos": "<script>alert(1)</script>"})
+    publish(connected, "run-1", SUMMARY | {"title": "<script>alert(1)</script>"})
     text = viewer.get("/wildlife/reports").text
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -182,7 +194,7 @@ def test_a_file_has_the_type_of_its_name_and_may_run_nothing(
 
 
 def test_nothing_else_of_the_bucket_can_be_reached(viewer: TestClient, connected: Store) -> None:
-    publish(connected, "run-1", FACTS)
+    publish(connected, "run-1", SUMMARY)
     for path in (
         "run-1/none.html",
         "run-1/model.weights.h5",

@@ -36,5 +36,5 @@ def test_airflow_s_walk_loads_only_the_one_file(loaded: list[object]) -> None:
 def test_the_navigation_has_the_reports_under_airflow_s_own_address(loaded: list[object]) -> None:
     plugin = next(plugin for plugin in loaded if plugin.name == "wildlife")
     (view,) = plugin.external_views
-    assert (view["name"], view["destination"]) == ("Wildlife reports", "nav")
+    assert (view["name"], view["destination"]) == ("Reports", "nav")
     assert view["href"] == "wildlife/reports"
