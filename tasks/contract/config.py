@@ -180,7 +180,7 @@ class CompareOptions(Options):
     )
 
 
-class Config(FetchOptions, PreprocessOptions, ScratchOptions, TransferOptions, CompareOptions):
+class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions, FetchOptions):
     """All options of one run."""
 
     force: bool = option(
