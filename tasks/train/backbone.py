@@ -1,6 +1,6 @@
 """EfficientNet-B0 without its top, with the pretrained weights that an option names."""
 
-import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,12 +88,17 @@ def load_imagenet(base: keras.Model, path: Path) -> None:
 
 
 def load_weights(base: keras.Model, path: Path, name: str) -> None:
-    """Load an HDF5 file of weights.
+    """Load an HDF5 file of weights, in the layout of Keras 3 or of Keras 2.
 
     Raises:
-        InputError: it is no such file, or one of another network.
+        InputError: it is no such file, or not one of all weights of this network.
     """
-    with TemporaryDirectory() as folder:
+    # Keras may pass over a layer that a file lacks. What is not a number afterwards was not there.
+    for weight in base.weights:
+        if weight.dtype == "float32":
+            weight.assign(np.full(weight.shape, np.nan, np.float32))
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about those layers
         # The cache names files by digest; Keras goes by the suffix.
         link = Path(folder, "x.weights.h5" if _is_keras3(path) else "x.h5")
         link.symlink_to(path.absolute())
@@ -106,8 +111,12 @@ def load_weights(base: keras.Model, path: Path, name: str) -> None:
                 f"({reason}): save them with model.save_weights('x.weights.h5') from that network"
             ) from error
     normalization_of(base).finalize_state()
-    if not all(math.isfinite(float(np.sum(weight))) for weight in base.get_weights()):
-        raise InputError(f"the weights {name} hold values that are no numbers: use another file")
+    bad = [weight.path for weight in base.weights if not np.isfinite(weight.numpy()).all()]
+    if bad:
+        raise InputError(
+            f"the weights {name} have no numbers for {bad[0]} ({len(bad)} of {len(base.weights)} "
+            "weights are so): use another file"
+        )
 
 
 def _is_keras3(path: Path) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tasks.contract.cache import Cache
@@ -124,7 +125,7 @@ def _download_imagenet(target: Path, uri: str) -> None:
             while chunk := answer.read(_CHUNK):
                 file.write(chunk)
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
+        reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
         raise UnavailableError(
             f"Keras' ImageNet weights cannot be fetched from here ({reason}): put "
             f"efficientnetb0_notop.h5 at {uri}, or set weights to 'lite0'"

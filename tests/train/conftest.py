@@ -34,9 +34,8 @@ class Prepared:
 
     def publish(self, store: Store, cache: Cache, run_id: str = "r1") -> None:
         """Run the fabricated step for one run."""
-        step = Step(
-            "preprocess", ("tasks.contract.photos",), PreprocessOptions, self._run, external=self._id
-        )
+        code = ("tasks.contract.photos",)
+        step = Step("preprocess", code, PreprocessOptions, self._run, external=self._id)
         run_step(step, Config(), run_id, store, cache)
 
     def pixels(self, label: int, count: int) -> Pixels:
@@ -50,7 +49,7 @@ class Prepared:
         return {"fabricated": repr(self)}
 
     def _run(self, job: Job) -> Facts:
-        rows = []
+        rows: list[Photo] = []
         for split in SPLITS:
             shard = f"{split}-00000.rgb"
             with (job.output / shard).open("wb") as file:
