@@ -45,4 +45,5 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 .PHONY: lock
 lock: setup ## pin every dependency again, with hashes, for Python 3.11 to 3.13
 	@$(COMPILE) --group tasks --group airflow --group embedded --group dev -o requirements/lock.txt
+	@$(COMPILE) --group tasks -c requirements/lock.txt -o requirements/tasks.txt
 	@echo uv | $(COMPILE) -c requirements/lock.txt - -o requirements/uv.txt
