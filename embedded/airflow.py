@@ -139,11 +139,11 @@ class AirflowClient:
     def is_ready(self) -> bool:
         """Whether the API answers, the scheduler is alive and the DAG has been parsed."""
         try:
-            health = self._http.get("/api/v2/monitor/health").json()
+            health = self._request("GET", "/api/v2/monitor/health").json()
             if health["scheduler"]["status"] != "healthy":
                 return False
             return self._request("GET", f"/api/v2/dags/{self.dag_id}").status_code == 200
-        except (httpx.HTTPError, KeyError, ValueError, OSError):
+        except (StackError, KeyError, ValueError, OSError):
             return False
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
@@ -163,35 +163,50 @@ class AirflowClient:
             raise StackError(f"Airflow refused the run: {_reason(answer)}")
 
     def run_state(self, run_id: str) -> str:
-        answer = self._request("GET", f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}")
-        return str(answer.raise_for_status().json()["state"])
+        return str(self._read(f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}")["state"])
 
     def task_instances(self, run_id: str) -> list[dict[str, Any]]:
         """State, times and tries of the run's tasks."""
-        answer = self._request("GET", f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances")
-        instances: list[dict[str, Any]] = answer.raise_for_status().json()["task_instances"]
+        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances"
+        instances: list[dict[str, Any]] = self._read(path)["task_instances"]
         return instances
 
     def log_lines(self, run_id: str, task_id: str, try_number: int) -> list[str]:
         """The log of one try of a task, oldest line first."""
-        answer = self._request(
-            "GET",
-            f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-            f"/logs/{try_number}",
-            headers={"Accept": "application/json"},
-        )
-        content = answer.raise_for_status().json()["content"]
+        content = self._read(
+            f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        )["content"]
         return [line["event"] if isinstance(line, dict) else str(line) for line in content]
 
+    def _read(self, path: str) -> Any:
+        answer = self._request("GET", path, headers={"Accept": "application/json"})
+        if answer.status_code != 200:
+            raise StackError(f"Airflow answered {answer.status_code} to {path}: {_reason(answer)}")
+        return answer.json()
+
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        answer = self._http.request(method, path, **arguments)
-        if answer.status_code == 401:
-            token = self._http.post(
-                "/auth/token", json={"username": "admin", "password": self.password()}
-            )
-            self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+        try:
             answer = self._http.request(method, path, **arguments)
+            if answer.status_code == 401:
+                self._log_in()
+                answer = self._http.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise StackError(
+                f"Airflow at {self._settings.airflow_url} does not answer "
+                f"({type(error).__name__}): start it with 'make up', or read "
+                f"{self._settings.home / 'logs' / 'airflow-api.log'}"
+            ) from error
         return answer
+
+    def _log_in(self) -> None:
+        login = {"username": "admin", "password": self.password()}
+        token = self._http.post("/auth/token", json=login)
+        if token.status_code != 201:
+            raise StackError(
+                f"Airflow refused the password in {self.password_file}: what listens at "
+                f"{self._settings.airflow_url} is another Airflow, or the file is not its own"
+            )
+        self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
 
 
 def _reason(answer: httpx.Response) -> str:

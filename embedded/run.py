@@ -10,12 +10,14 @@ from urllib.parse import quote
 
 from embedded.airflow import AirflowClient
 from embedded.process import StackError
-from tasks.contract.errors import StepError
+from tasks.contract.errors import StepError, UnavailableError
 from tasks.contract.manifest import RunRecord, record_key, report_prefix
 from tasks.contract.progress import read_progress
 from tasks.contract.store import Store
 
 _POLL_SECONDS = 1.0
+#: For so long Airflow or the store may be out of reach before the run is given up on.
+_PATIENCE_SECONDS = 60
 _FINAL = ("success", "failed")
 _SHOWN_STATES = ("running", "up_for_retry", "failed", "upstream_failed", "success")
 
@@ -30,10 +32,16 @@ def run_workflow(client: AirflowClient, store: Store, options: Mapping[str, Any]
     client.trigger(run_id, options)
     print(f"run {run_id} is triggered")
     follower = _Follower(client, store, run_id)
-    while (state := client.run_state(run_id)) not in _FINAL:
-        follower.report()
+    state, heard = "", time.monotonic()
+    while state not in _FINAL:
+        try:
+            state = client.run_state(run_id)
+            follower.report()
+            heard = time.monotonic()
+        except (StackError, UnavailableError):  # the run itself goes on without us
+            if time.monotonic() - heard > _PATIENCE_SECONDS:
+                raise
         time.sleep(_POLL_SECONDS)
-    follower.report()
     if state == "failed":
         raise StackError(follower.why_it_failed())
     return run_id
