@@ -11,16 +11,13 @@ import keras
 import numpy as np
 
 from tasks.contract.errors import InputError
-from tasks.contract.photos import PhotoSet
 from tasks.contract.step import Job
-from tasks.train.lite0 import estimate_statistics, lay_into, normalization_of
+from tasks.train.lite0 import lay_into, normalization_of
 from tasks.train.torch_checkpoint import read_checkpoint
 from tasks.train.weight_files import is_published, weight_file
 
 #: Standard deviations of ImageNet's channels, as Keras' EfficientNet uses them.
 _IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)
-#: On so many training photos the statistics of ``lite0`` are estimated again.
-_STATISTICS_PHOTOS = 1000
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Pretrained:
     facts: dict[str, Any]
 
 
-def pretrained(job: Job, train: PhotoSet) -> Pretrained:
+def pretrained(job: Job, image_size: int) -> Pretrained:
     """Build the network and load its weights, as weights only.
 
     Raises:
@@ -44,15 +41,13 @@ def pretrained(job: Job, train: PhotoSet) -> Pretrained:
     """
     source = job.options.weights
     file = weight_file(job.store, job.cache, source, job.options.weights_sha256)
-    base = empty_base(train.image_size)
+    base = empty_base(image_size)
     facts = {"source": source, "sha256": file.sha256}
     if is_published(file.path, "imagenet"):  # under whatever key
         load_imagenet(base, file.path)
         facts["name"] = "ImageNet weights of EfficientNet-B0, published by Keras"
     elif source == "lite0":
         lay_into(base, read_checkpoint(file.path))
-        chosen = np.linspace(0, len(train) - 1, min(len(train), _STATISTICS_PHOTOS)).astype(int)
-        estimate_statistics(base, train.pixels(np.unique(chosen)))
         facts["name"] = "ImageNet weights of EfficientNet-Lite0, laid into B0"
         facts["license"] = "Apache-2.0"
     else:

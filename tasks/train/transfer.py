@@ -26,7 +26,7 @@ def train_transfer(job: Job) -> Facts:
         job, "train_transfer", options.transfer_epochs, len(data.train), "transfer_learning_rate"
     )
     history.begin()
-    backbone = pretrained(job, data.train)
+    backbone = pretrained(job, data.image_size)
     backbone.base.trainable = False
     train = answers(backbone.base, data.train, "features of train")
     validation = answers(backbone.base, data.validation, "features of validation")
