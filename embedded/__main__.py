@@ -47,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif given.command == "down":
             _down(settings)
         else:
-            start_store(settings)
-            print(f"{put_file(_store(settings), given.file, given.key)}  {given.key}")
+            _put(settings, given.file, given.key)
     except (StackError, StepError) as error:
         print(f"{given.command}: {error}", file=sys.stderr)
         return 1
@@ -75,10 +74,20 @@ def _run(settings: Settings, archive: Path | None, options: dict[str, Any]) -> N
     run_id = run_workflow(client, store, options)
     page = save_report(store, run_id, settings.home / "reports")
     print(f"\n{headline(page.parent)}\n")
-    print(f"done in {time.monotonic() - began:.0f} s")
+    print(f"the run took {time.monotonic() - began:.0f} s")
     print(f"report  {page}")
     print(f"        {report_url(settings.airflow_url, run_id)}")
-    print("Airflow stays up for the page; 'make down' stops it")
+    print(f"        (user admin, password {client.password()}; 'make down' stops Airflow)")
+
+
+def _put(settings: Settings, file: Path, key: str) -> None:
+    if not key or file == Path():
+        raise StackError("name the file and its key: make put FILE=my.weights.h5 KEY=weights/my.h5")
+    if not file.is_file():
+        raise StackError(f"there is no file {file}: check FILE")
+    if start_store(settings):
+        print("the object store is up; 'make down' stops it")
+    print(f"{put_file(_store(settings), file, key)}  {key}")
 
 
 def _up(settings: Settings) -> AirflowClient:
@@ -91,6 +100,7 @@ def _up(settings: Settings) -> AirflowClient:
 
 
 def _down(settings: Settings) -> None:
+    print("stopping Airflow and the store; a step that runs gets time to finish writing")
     stopped = [stop_airflow(settings), stop_store(settings)]
     print("stopped" if any(stopped) else "nothing was running")
 
@@ -115,7 +125,10 @@ def _parsed(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise StackError(f"option {pair!r} has no value: write name=value")
+            raise StackError(
+                f"option {pair!r} has no value: write name=value, with quotes around a value "
+                "that has spaces"
+            )
         try:
             options[name] = json.loads(value)
         except json.JSONDecodeError:

@@ -147,6 +147,9 @@ class AirflowClient:
             return False
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Make a pool unless there is one; its number of slots is left as somebody set it."""
+        if self._request("GET", f"/api/v2/pools/{name}").status_code == 200:
+            return
         pool = {"name": name, "slots": slots, "description": description}
         made = self._request("POST", "/api/v2/pools", json=pool)
         if made.status_code not in (201, 409):

@@ -4,13 +4,12 @@ import mimetypes
 import tempfile
 from pathlib import Path
 
-from tasks.train.weight_files import mirror_weights
-
 from embedded.process import StackError
 from embedded.sample import write_sample
 from tasks.contract.config import Config
 from tasks.contract.errors import UnavailableError
 from tasks.contract.store import Store, sha256_of
+from tasks.train.weight_files import mirror_weights
 
 SAMPLE_KEY = "datasets/synthetic-sample.zip"
 
@@ -63,7 +62,7 @@ def choose_weights(store: Store) -> str:
         mirror_weights(store, "imagenet")
         return "imagenet"
     except UnavailableError as error:
-        print(f"pretrained weights: {error}")
-        print("pretrained weights: using 'lite0' (EfficientNet-Lite0's ImageNet weights) instead")
+        reason = str(error).partition(": put ")[0]
+        print(f"{reason}: using 'lite0', EfficientNet-Lite0's ImageNet weights, instead")
         mirror_weights(store, "lite0")
         return "lite0"

@@ -19,6 +19,12 @@ _POLL_SECONDS = 1.0
 #: For so long Airflow or the store may be out of reach before the run is given up on.
 _PATIENCE_SECONDS = 60
 _FINAL = ("success", "failed")
+#: What is said of a training beside its epochs, for it can be silent for minutes.
+_SAID_PHASES = {
+    "preparing": "preparing the network",
+    "training": "training",
+    "evaluating": "testing",
+}
 _SHOWN_STATES = ("running", "up_for_retry", "failed", "upstream_failed", "success")
 
 
@@ -56,16 +62,17 @@ class _Follower:
         self._run_id = run_id
         self._states: dict[str, str] = {}
         self._epochs: dict[str, int] = {}
+        self._phases: dict[str, str] = {}
         self._began = time.monotonic()
 
     def report(self) -> None:
         for task in sorted(
             self._client.task_instances(self._run_id), key=lambda task: task["start_date"] or "~"
         ):
-            name, state = task["task_id"], task["state"]
-            if state == "running" or self._states.get(name) == "running":
-                self._report_epochs(name)
-            if state in _SHOWN_STATES and state != self._states.get(name):
+            name, state, known = task["task_id"], task["state"], self._states.get(task["task_id"])
+            if known == "running":
+                self._report_training(name)
+            if state in _SHOWN_STATES and state != known:
                 self._states[name] = state
                 self._say(name, self._described(task))
 
@@ -96,14 +103,20 @@ class _Follower:
             return f"unchanged since {origin} (verified in {seconds:.1f} s)"
         return f"done in {seconds:.1f} s"
 
-    def _report_epochs(self, name: str) -> None:
+    def _report_training(self, name: str) -> None:
         if not name.startswith("train_"):
             return
         try:
             progress = read_progress(self._store, self._run_id, name)
         except StepError:
             return  # the store hiccups; the run itself will tell if it matters
-        if progress is None or progress.epoch <= self._epochs.get(name, 0):
+        if progress is None or progress.phase == "cached":
+            return
+        if progress.phase != self._phases.get(name):
+            self._phases[name] = progress.phase
+            if progress.phase in _SAID_PHASES:
+                self._say(name, _SAID_PHASES[progress.phase])
+        if progress.epoch <= self._epochs.get(name, 0):
             return
         self._epochs[name] = progress.epoch
         latest = {measure: values[-1] for measure, values in progress.curves.items() if values}

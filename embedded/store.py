@@ -34,15 +34,15 @@ def store_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def start_store(settings: Settings, environment: Mapping[str, str] = os.environ) -> None:
-    """Start the store unless it runs already.
+def start_store(settings: Settings, environment: Mapping[str, str] = os.environ) -> bool:
+    """Start the store unless it runs already; tells whether it had to.
 
     Raises:
         StackError: a port is taken, or it did not come up.
     """
     program = Program("store", settings.home)
     if program.find():
-        return
+        return False
     port = settings.store_port
     for part in range(PORTS):
         require_free_port(port + part, "the object store", "WILDLIFE_STORE_PORT")
@@ -62,14 +62,17 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
     own = store_environment(settings)
     program.start(command, {**environment, **own, "S3_BUCKET": settings.bucket})
     program.wait_until(lambda: _has_bucket(own), seconds=60)
+    return True
 
 
 def stop_store(settings: Settings) -> bool:
-    """Stop the store, and remove the sockets it leaves in /tmp; tells whether it was running."""
+    """Stop the store, and remove the sockets it leaves; tells whether it was running."""
     stopped = Program("store", settings.home).stop()
     for port in range(settings.store_port, settings.store_port + PORTS):
         for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 weed's own choice
             socket.unlink(missing_ok=True)
+    for socket in (settings.home / "run").glob("store-*.sock"):
+        socket.unlink(missing_ok=True)
     return stopped
 
 

@@ -154,6 +154,7 @@ class History(keras.callbacks.Callback):
         del logs
         work = f"epoch {epoch + 1}/{self._progress.epochs}"
         self._pace = Pace(work, self._photos, photos_amount, every=15.0)
+        self._epoch_began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if time.monotonic() - self._looked > _LOOK_SECONDS:
@@ -180,7 +181,8 @@ class History(keras.callbacks.Callback):
         progress.epoch = done
         progress.seconds = made.seconds
         progress.photos_per_second = round(done * self._photos / seconds, 1)
-        progress.seconds_left = round(seconds / done * (total - done), 1)
+        # By the latest epoch: the first one also compiled the network.
+        progress.seconds_left = round((time.monotonic() - self._epoch_began) * (total - done), 1)
         progress.curves = curves_of(self.epochs)
         log.info(
             f"epoch {done}/{total}: accuracy {made.accuracy:.3f} loss {made.loss:.3f}, "

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from tests.ports import free_ports
 
 from embedded.store import PORTS
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
