@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -10,9 +11,11 @@ import pytest
 from keras.src.applications import efficientnet
 from keras.src.legacy.saving import legacy_h5_format
 
+from tasks.contract.cache import Cache
 from tasks.contract.errors import InputError
+from tasks.contract.store import Store
 from tasks.train import weight_files
-from tasks.train.backbone import empty_base, load_imagenet, load_weights
+from tasks.train.backbone import empty_base, load_imagenet, load_weights, pretrained
 from tasks.train.lite0 import normalization_of
 
 pytestmark = pytest.mark.keras
@@ -78,6 +81,31 @@ def test_the_official_file_does_what_keras_does_with_weights_imagenet(
     plain = empty_base(32)
     load_weights(plain, legacy_file, "plain")
     assert not np.allclose(answer(plain), answer(official), rtol=1e-2), "the trap has gone"
+
+
+@pytest.mark.parametrize("key", ["imagenet", "weights/somewhere-else.h5"])
+def test_the_official_file_is_known_by_its_bytes_whatever_its_key(
+    key: str,
+    legacy_file: Path,
+    store: Store,
+    cache: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = legacy_file.read_bytes()
+    monkeypatch.setattr(weight_files, "IMAGENET_MD5", hashlib.md5(content).hexdigest())
+    store.write("weights/efficientnetb0_notop.h5" if key == "imagenet" else key, content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    options = SimpleNamespace(weights=key, weights_sha256=sha256)
+    found = pretrained(SimpleNamespace(options=options, store=store, cache=cache), 32)  # type: ignore[arg-type]
+    assert found.facts == {
+        "source": key,
+        "sha256": sha256,
+        "name": "ImageNet weights of EfficientNet-B0, published by Keras",
+    }
+    expected = empty_base(32)
+    load_imagenet(expected, legacy_file)
+    for ours, theirs in zip(found.base.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("layout", ["Keras 3", "Keras 2"])
