@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from embedded.airflow import AirflowClient, start_airflow, stop_airflow
 from embedded.bucket import SAMPLE_KEY, choose_archive, choose_weights, put_file
-from embedded.process import StackError
+from embedded.process import StackError, running_programs
 from embedded.run import headline, report_url, run_workflow, save_report
 from embedded.settings import Settings
 from embedded.store import start_store, stop_store, store_environment
@@ -100,9 +100,13 @@ def _up(settings: Settings) -> AirflowClient:
 
 
 def _down(settings: Settings) -> None:
+    if not running_programs(settings.home):
+        print("nothing was running")
+        return
     print("stopping Airflow and the store; a step that runs gets time to finish writing")
-    stopped = [stop_airflow(settings), stop_store(settings)]
-    print("stopped" if any(stopped) else "nothing was running")
+    stop_airflow(settings)
+    stop_store(settings)
+    print("stopped")
 
 
 def _settings() -> Settings:

@@ -93,6 +93,12 @@ class Program:
         return True
 
 
+def running_programs(home: Path) -> list[str]:
+    """Names of the programs of this stack that run."""
+    names = sorted(file.stem for file in (home / "run").glob("*.json"))
+    return [name for name in names if Program(name, home).find()]
+
+
 def _family_of(process: psutil.Process) -> list[psutil.Process]:
     """The program, its descendants, and whatever of its session was orphaned."""
     family = {process, *process.children(recursive=True)}

@@ -65,15 +65,14 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
     return True
 
 
-def stop_store(settings: Settings) -> bool:
-    """Stop the store, and remove the sockets it leaves; tells whether it was running."""
-    stopped = Program("store", settings.home).stop()
+def stop_store(settings: Settings) -> None:
+    """Stop the store, and remove the sockets it leaves."""
+    Program("store", settings.home).stop()
     for port in range(settings.store_port, settings.store_port + PORTS):
         for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 weed's own choice
             socket.unlink(missing_ok=True)
     for socket in (settings.home / "run").glob("store-*.sock"):
         socket.unlink(missing_ok=True)
-    return stopped
 
 
 def _has_bucket(environment: Mapping[str, str]) -> bool:
