@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
+# What a user gives reaches the program by the environment, never as a piece of a shell line.
+export ARCHIVE OPTIONS FILE KEY
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -14,7 +17,7 @@ setup: ## install the locked environment into .venv
 
 .PHONY: run
 run: setup ## run the whole workflow once: [ARCHIVE=photos.zip] [OPTIONS="scratch_epochs=5 ..."]
-	@$(VENV)/python -m embedded run $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(OPTIONS)
+	@$(VENV)/python -m embedded run --archive="$$ARCHIVE" --options="$$OPTIONS"
 
 .PHONY: up
 up: setup ## start the object store and Airflow, and leave them running
@@ -26,7 +29,7 @@ down: ## stop them; the data stays
 
 .PHONY: put
 put: setup ## put a file into the bucket: FILE=model.weights.h5 KEY=weights/model.weights.h5
-	@$(VENV)/python -m embedded put '$(FILE)' '$(KEY)'
+	@$(VENV)/python -m embedded put --file="$$FILE" --key="$$KEY"
 
 .PHONY: test
 test: setup lint ## lint, types and all tests

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from embedded.airflow import AirflowClient, start_airflow, stop_airflow
 from embedded.bucket import SAMPLE_KEY, choose_archive, choose_weights, put_file
-from embedded.process import StackError, running_programs
+from embedded.process import StackError, require_running, running_programs
 from embedded.run import headline, report_url, run_workflow, save_report
 from embedded.settings import Settings
 from embedded.store import start_store, stop_store, store_environment
@@ -30,14 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the workflow once and print where the report is")
-    run.add_argument("--archive", type=Path, help="zip of photos, one folder per class")
-    run.add_argument("options", nargs="*", metavar="name=value", help="options of the run")
+    run.add_argument("--archive", default="", help="zip of photos, one folder per class")
+    run.add_argument("--options", default="", help="options of the run: name=value name=value ...")
     commands.add_parser("up", help="start the object store and Airflow, and leave them running")
     commands.add_parser("down", help="stop them")
     put = commands.add_parser("put", help="put a file into the bucket and print its SHA-256")
-    put.add_argument("file", type=Path)
-    put.add_argument("key")
+    put.add_argument("--file", default="")
+    put.add_argument("--key", default="")
     given = parser.parse_args(arguments)
+    _keep_loopback_off_proxies()
     try:
         settings = _settings()
         if given.command == "run":
@@ -51,16 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StackError, StepError) as error:
         print(f"{given.command}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{given.command}: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\ninterrupted: what was started goes on; 'make down' stops it", file=sys.stderr)
         return 130
     return 0
 
 
-def _run(settings: Settings, archive: Path | None, options: dict[str, Any]) -> None:
+def _run(settings: Settings, archive_name: str, options: dict[str, Any]) -> None:
     Config.parse(options)  # before anything is started
-    if archive is not None and not archive.is_file():
-        raise StackError(f"there is no file {archive}: check ARCHIVE")
+    archive = _existing_file(archive_name, "ARCHIVE") if archive_name else None
     client = _up(settings)
     store = _store(settings)
     began = time.monotonic()
@@ -71,7 +75,7 @@ def _run(settings: Settings, archive: Path | None, options: dict[str, Any]) -> N
     if "weights" not in options:
         options["weights"] = choose_weights(store)
     print(f"archive {store.uri(options['archive'])}, weights {options['weights']}")
-    run_id = run_workflow(client, store, options)
+    run_id = run_workflow(client, store, options, lambda: require_running(settings.home))
     page = save_report(store, run_id, settings.home / "reports")
     print(f"\n{headline(page.parent)}\n")
     print(f"the run took {time.monotonic() - began:.0f} s")
@@ -80,11 +84,10 @@ def _run(settings: Settings, archive: Path | None, options: dict[str, Any]) -> N
     print(f"        (user admin, password {client.password()}; 'make down' stops Airflow)")
 
 
-def _put(settings: Settings, file: Path, key: str) -> None:
-    if not key or file == Path():
+def _put(settings: Settings, name: str, key: str) -> None:
+    if not key or not name:
         raise StackError("name the file and its key: make put FILE=my.weights.h5 KEY=weights/my.h5")
-    if not file.is_file():
-        raise StackError(f"there is no file {file}: check FILE")
+    file = _existing_file(name, "FILE")
     if start_store(settings):
         print("the object store is up; 'make down' stops it")
     print(f"{put_file(_store(settings), file, key)}  {key}")
@@ -109,13 +112,33 @@ def _down(settings: Settings) -> None:
     print("stopped")
 
 
+def _existing_file(name: str, variable: str) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        raise StackError(f"{path} is a folder: give {variable} a file (zip the folder first)")
+    if not path.is_file():
+        raise StackError(f"there is no file {path}: check {variable}")
+    return path
+
+
+def _keep_loopback_off_proxies() -> None:
+    """The stack is on this machine; a proxy that the environment names is not asked for it."""
+    for name in ("no_proxy", "NO_PROXY"):
+        known = [entry for entry in os.environ.get(name, "").split(",") if entry]
+        os.environ[name] = ",".join([*known, "127.0.0.1", "localhost"])
+
+
 def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
         fault = error.errors()[0]
+        if not fault["loc"]:
+            raise StackError(fault["msg"].removeprefix("Value error, ")) from None
         name = f"WILDLIFE_{str(fault['loc'][0]).upper()}"
         raise StackError(f"{name} is {fault['input']!r}: {fault['msg']}") from None
+    except UnicodeDecodeError as error:
+        raise StackError(f".env is not UTF-8 text ({error}): save it as such") from None
 
 
 def _store(settings: Settings) -> Store:
@@ -123,9 +146,13 @@ def _store(settings: Settings) -> Store:
     return Store.from_environment()
 
 
-def _parsed(pairs: Sequence[str]) -> dict[str, Any]:
-    """``name=value`` pairs, values as JSON where they are JSON and as text otherwise."""
-    options = {}
+def _parsed(text: str) -> dict[str, Any]:
+    """``name=value`` pairs as a shell splits them; a value that is JSON is taken as such."""
+    options: dict[str, Any] = {}
+    try:
+        pairs = shlex.split(text)
+    except ValueError as error:
+        raise StackError(f"OPTIONS cannot be read ({error}): check its quotes") from None
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
@@ -133,9 +160,10 @@ def _parsed(pairs: Sequence[str]) -> dict[str, Any]:
                 f"option {pair!r} has no value: write name=value, with quotes around a value "
                 "that has spaces"
             )
+        known = Config.model_fields.get(name)
         try:
-            options[name] = json.loads(value)
-        except json.JSONDecodeError:
+            options[name] = value if known and known.annotation is str else json.loads(value)
+        except (ValueError, RecursionError):
             options[name] = value
     return options
 

@@ -168,6 +168,11 @@ class AirflowClient:
     def run_state(self, run_id: str) -> str:
         return str(self._read(f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}")["state"])
 
+    def active_runs(self) -> list[str]:
+        """Ids of the DAG's runs that have begun and not ended."""
+        found = self._read(f"/api/v2/dags/{self.dag_id}/dagRuns?state=running")["dag_runs"]
+        return [str(run["dag_run_id"]) for run in found]
+
     def task_instances(self, run_id: str) -> list[dict[str, Any]]:
         """State, times and tries of the run's tasks."""
         path = f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances"
@@ -214,7 +219,8 @@ class AirflowClient:
 
 def _reason(answer: httpx.Response) -> str:
     try:
-        return str(answer.json()["detail"])
+        detail = answer.json()["detail"]
+        return str(detail.get("reason", detail) if isinstance(detail, dict) else detail)
     except (ValueError, KeyError, TypeError):
         return answer.text[:300]
 

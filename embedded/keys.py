@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from embedded.process import StackError
+
 
 def keys_of(home: Path, name: str, make: Callable[[], dict[str, str]]) -> dict[str, str]:
     """The keys kept in ``<home>/secrets/<name>.json``, made now if there are none yet."""
@@ -15,5 +17,10 @@ def keys_of(home: Path, name: str, make: Callable[[], dict[str, str]]) -> dict[s
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
             json.dump(make(), out)
         temporary.replace(file)
-    keys: dict[str, str] = json.loads(file.read_text())
+    try:
+        keys: dict[str, str] = json.loads(file.read_text())
+    except ValueError:
+        raise StackError(
+            f"{file} is damaged: restore it, or delete {home} to begin anew without its data"
+        ) from None
     return keys

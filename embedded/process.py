@@ -30,18 +30,39 @@ class Program:
 
     def find(self) -> psutil.Process | None:
         """The running program, or None."""
+        known = self._known()
+        if known is None:
+            return None
+        try:
+            process = psutil.Process(known[0])
+            same = abs(process.create_time() - known[1]) < 1
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+
+    def _known(self) -> tuple[int, float] | None:
+        """Process id and start time of the last start."""
         try:
             known = json.loads(self._id_file.read_text())
-            process = psutil.Process(known["pid"])
-            same = abs(process.create_time() - known["created"]) < 1
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (OSError, ValueError, KeyError, psutil.Error):
+            return int(known["pid"]), float(known["created"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _end_orphans(self) -> None:
+        """Kill what a program that was killed has left of its session."""
+        known = self._known()
+        if known is None or self.find():
+            return
+        for member in _session_of(known[0]):
+            with suppress(psutil.NoSuchProcess):
+                if member.create_time() >= known[1] - 1:
+                    member.kill()
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it in the background, in a session of its own."""
         for folder in (self.log_file.parent, self._id_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
+        self._end_orphans()
         with self.log_file.open("ab") as log:
             child = subprocess.Popen(
                 command,
@@ -79,6 +100,7 @@ class Program:
         """
         process = self.find()
         if process is None:
+            self._end_orphans()
             self._id_file.unlink(missing_ok=True)
             return False
         family = _family_of(process)
@@ -93,6 +115,17 @@ class Program:
         return True
 
 
+def require_running(home: Path) -> None:
+    """Raises StackError if a program of the stack that was started has ended; names its log."""
+    for file in sorted((home / "run").glob("*.json")):
+        program = Program(file.stem, home)
+        if program.find() is None:
+            raise StackError(
+                f"{program.name} has ended: read {program.log_file}, then run 'make run' again, "
+                "which starts it again"
+            )
+
+
 def running_programs(home: Path) -> list[str]:
     """Names of the programs of this stack that run."""
     names = sorted(file.stem for file in (home / "run").glob("*.json"))
@@ -101,12 +134,16 @@ def running_programs(home: Path) -> list[str]:
 
 def _family_of(process: psutil.Process) -> list[psutil.Process]:
     """The program, its descendants, and whatever of its session was orphaned."""
-    family = {process, *process.children(recursive=True)}
-    for other in psutil.process_iter():
+    return list({process, *process.children(recursive=True), *_session_of(process.pid)})
+
+
+def _session_of(leader: int) -> list[psutil.Process]:
+    members = []
+    for process in psutil.process_iter():
         with suppress(ProcessLookupError, PermissionError):
-            if os.getsid(other.pid) == process.pid:
-                family.add(other)
-    return list(family)
+            if os.getsid(process.pid) == leader:
+                members.append(process)
+    return members
 
 
 def require_free_port(port: int, purpose: str, setting: str) -> None:

@@ -1,8 +1,9 @@
 """``make run``: one run of the workflow, from an archive to a report, with progress as it goes."""
 
 import json
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,20 +29,31 @@ _SAID_PHASES = {
 _SHOWN_STATES = ("running", "up_for_retry", "failed", "upstream_failed", "success")
 
 
-def run_workflow(client: AirflowClient, store: Store, options: Mapping[str, Any]) -> str:
+def run_workflow(
+    client: AirflowClient,
+    store: Store,
+    options: Mapping[str, Any],
+    require_stack: Callable[[], None],
+) -> str:
     """Trigger the DAG and follow it to its end; returns the run's id.
+
+    Args:
+        require_stack: raises StackError if a part that the run needs has ended.
 
     Raises:
         StackError: the run failed; the line is the failed step's own.
     """
-    run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     client.trigger(run_id, options)
     print(f"run {run_id} is triggered")
     follower = _Follower(client, store, run_id)
     state, heard = "", time.monotonic()
     while state not in _FINAL:
+        require_stack()
         try:
             state = client.run_state(run_id)
+            if state == "queued":
+                follower.report_wait()
             follower.report()
             heard = time.monotonic()
         except (StackError, UnavailableError):  # the run itself goes on without us
@@ -64,6 +76,14 @@ class _Follower:
         self._epochs: dict[str, int] = {}
         self._phases: dict[str, str] = {}
         self._began = time.monotonic()
+        self._waiting = False
+
+    def report_wait(self) -> None:
+        """Say once for which other run this one waits: the DAG has one at a time."""
+        others = [run for run in self._client.active_runs() if run != self._run_id]
+        if others and not self._waiting:
+            self._waiting = True
+            print(f"waiting for {others[0]}, which still runs (Airflow's page can stop it)")
 
     def report(self) -> None:
         for task in sorted(

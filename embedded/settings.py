@@ -1,12 +1,15 @@
 """Settings of the embedded stack: environment variables ``WILDLIFE_…``, or lines of ``.env``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+
+#: How many ports from the S3 port on the store's parts take.
+STORE_PORTS = 10
 
 Port = Annotated[int, Field(ge=1024, le=65000)]
 
@@ -32,7 +35,22 @@ class Settings(BaseSettings):
     bucket: str = Field("wildlife", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 
     cache: Path | None = None
-    cache_gb: float = Field(50.0, gt=0)
+    cache_gb: float = Field(50.0, gt=0, allow_inf_nan=False)
+
+    @field_validator("home", "cache")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        """The programs of the stack run in folders of their own."""
+        return path and path.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _ports_are_apart(self) -> Self:
+        if self.store_port <= self.airflow_port < self.store_port + STORE_PORTS:
+            raise ValueError(
+                f"WILDLIFE_AIRFLOW_PORT {self.airflow_port} is one of the store's, which takes "
+                f"{self.store_port} to {self.store_port + STORE_PORTS - 1}: choose another"
+            )
+        return self
 
     @property
     def store_url(self) -> str:

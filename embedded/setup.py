@@ -30,7 +30,10 @@ def main() -> int:
         )
         return 1
     stamp = VENV / ".installed"
-    wanted = hashlib.sha256(LOCK.read_bytes() + INSTALLER.read_bytes()).hexdigest()
+    # With the path, because a virtual environment works only where it was made.
+    wanted = hashlib.sha256(
+        LOCK.read_bytes() + INSTALLER.read_bytes() + str(VENV).encode()
+    ).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return 0
     print("setup: installing the locked environment into .venv (about 2.7 GB on disk) ...")

@@ -12,10 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from embedded.keys import keys_of
 from embedded.process import Program, StackError, require_free_port
-from embedded.settings import Settings
-
-#: How many ports after the S3 port the store's parts take.
-PORTS = 10
+from embedded.settings import STORE_PORTS, Settings
 
 
 def store_environment(settings: Settings) -> dict[str, str]:
@@ -44,7 +41,7 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
     if program.find():
         return False
     port = settings.store_port
-    for part in range(PORTS):
+    for part in range(STORE_PORTS):
         require_free_port(port + part, "the object store", "WILDLIFE_STORE_PORT")
     data = settings.home / "store"
     data.mkdir(parents=True, exist_ok=True)
@@ -67,8 +64,9 @@ def start_store(settings: Settings, environment: Mapping[str, str] = os.environ)
 
 def stop_store(settings: Settings) -> None:
     """Stop the store, and remove the sockets it leaves."""
-    Program("store", settings.home).stop()
-    for port in range(settings.store_port, settings.store_port + PORTS):
+    if not Program("store", settings.home).stop():
+        return
+    for port in range(settings.store_port, settings.store_port + STORE_PORTS):
         for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 weed's own choice
             socket.unlink(missing_ok=True)
     for socket in (settings.home / "run").glob("store-*.sock"):

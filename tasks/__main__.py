@@ -5,6 +5,7 @@ whether a retry can help (``tasks.contract.errors``); success is the record in t
 """
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -20,6 +21,9 @@ from tasks.contract.store import Store
 from tasks.registry import STEP_NAMES, step_named
 
 log = logging.getLogger("tasks")
+
+#: The machine's own disk refuses; a retry, perhaps on another worker, can help.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +54,15 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("%s failed: %s", given.step, error)
         return error.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            where = error.filename or f"the disk of {os.environ.get('WILDLIFE_CACHE', 'the cache')}"
+            log.error(
+                "%s failed: %s: %s: make room there, or set WILDLIFE_CACHE to another folder",
+                given.step,
+                where,
+                error.strerror,
+            )
+            return os.EX_TEMPFAIL
         log.error(
             "%s failed: a fault of the program: %s: %s",
             given.step,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.settings import Settings
-from embedded.store import PORTS, start_store, stop_store, store_environment
+from embedded.settings import STORE_PORTS, Settings
+from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.cache import Cache
 from tasks.contract.store import Store
 from tests.ports import free_ports
@@ -17,7 +17,7 @@ from tests.ports import free_ports
 def store_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A real SeaweedFS on ports of its own, for the whole test session."""
     settings = Settings(
-        _env_file=None, home=tmp_path_factory.mktemp("stack"), store_port=free_ports(PORTS)
+        _env_file=None, home=tmp_path_factory.mktemp("stack"), store_port=free_ports(STORE_PORTS)
     )
     start_store(settings)
     yield settings

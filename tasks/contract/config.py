@@ -6,6 +6,7 @@ a step sees only its own slice, and only that slice enters the step's fingerprin
 """
 
 import json
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -206,6 +207,11 @@ class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions,
         try:
             if isinstance(options, str):
                 options = json.loads(options)
+            if not isinstance(options, Mapping):
+                raise ConfigurationError(
+                    "the configuration is not an object of options: give one like "
+                    '{"scratch_epochs": 5}'
+                )
             return cls.model_validate(options)
         except ValidationError as error:
             raise ConfigurationError(_explain(error, cls)) from error
@@ -220,6 +226,11 @@ class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions,
         return options.model_validate(self.model_dump(include=set(options.model_fields)))
 
 
+#: A wrong value is shown, but never pages of it.
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
+
+
 def _explain(error: ValidationError, model: type[Options]) -> str:
     complaints = []
     for fault in error.errors(include_url=False):
@@ -230,7 +241,7 @@ def _explain(error: ValidationError, model: type[Options]) -> str:
         elif not name:
             complaints.append(fault["msg"].removeprefix("Value error, "))
         else:
-            complaints.append(f"option {name!r} is {fault['input']!r}: {fault['msg']}")
+            complaints.append(f"option {name!r} is {_BRIEF.repr(fault['input'])}: {fault['msg']}")
     return "; ".join(complaints)
 
 

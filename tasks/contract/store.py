@@ -282,7 +282,9 @@ class Store:
             ) from error
 
     def _explain(self, error: Exception, key: str) -> Exception:
-        response = getattr(error, "response", {}) or {}
+        # An upload in parts wraps the store's answer in an error of its own.
+        answered = error if isinstance(error, ClientError) else error.__context__
+        response = getattr(answered, "response", {}) or {}
         code = str(response.get("Error", {}).get("Code", ""))
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         text = f"{code} {error}"

@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError
 
 from tasks.contract.errors import AccessDeniedError, InputError, UnavailableError
 from tasks.contract.store import Store, StoreSettings
@@ -82,3 +84,22 @@ def test_a_download_tells_how_far_it_is(store: Store, tmp_path: Path) -> None:
     store.download(head, tmp_path / "target", seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == head.size
+
+
+def test_a_store_that_fails_within_an_upload_is_worth_a_retry(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 wraps the store's answer; the store cannot be made to fail at will, so boto3 is."""
+    answer = {"Error": {"Code": "InternalError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+
+    def fail(*_: object, **__: object) -> None:
+        try:
+            raise ClientError(answer, "PutObject")
+        except ClientError as error:
+            raise S3UploadFailedError(f"Failed to upload: {error}")  # noqa: B904 as boto3 does
+
+    monkeypatch.setattr(store._client, "upload_file", fail)
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    with pytest.raises(UnavailableError, match="HTTP 500 InternalError"):
+        store.upload(file, "key", "0" * 64, "text/plain")

@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from embedded.store import PORTS
+from embedded.settings import STORE_PORTS
 from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -23,12 +23,12 @@ QUICK = "image_size=64 scratch_epochs=1 transfer_epochs=2 weights=lite0"
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a stack of its own, brought down at the end."""
-    first = free_ports(PORTS + 1)
+    first = free_ports(STORE_PORTS + 1)
     environment = {
         **os.environ,
         "WILDLIFE_HOME": str(tmp_path_factory.mktemp("home")),
         "WILDLIFE_STORE_PORT": str(first),
-        "WILDLIFE_AIRFLOW_PORT": str(first + PORTS),
+        "WILDLIFE_AIRFLOW_PORT": str(first + STORE_PORTS),
     }
     yield environment
     make("down", environment)

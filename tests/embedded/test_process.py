@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded.process import Program, StackError, require_free_port
+from embedded.process import Program, StackError, require_free_port, require_running
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -77,3 +77,29 @@ def test_a_taken_port_is_named_with_the_setting_that_changes_it() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(StackError, match=rf"port {port}, .* is taken.*WILDLIFE_AIRFLOW_PORT"):
             require_free_port(port, "Airflow's page", "WILDLIFE_AIRFLOW_PORT")
+
+
+def test_what_a_killed_program_left_behind_is_ended_by_the_next_stop(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time; "
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, "
+        "flush=True); time.sleep(60)"
+    )
+    program = Program("leader", tmp_path)
+    program.start([sys.executable, "-c", code], os.environ)
+    deadline = time.monotonic() + 10
+    while not (text := program.log_file.read_text()).strip() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    orphan = int(text)
+    leader = program.find()
+    assert leader is not None
+    leader.kill()
+    psutil.wait_procs([leader], timeout=5)
+    assert alive(orphan)
+    with pytest.raises(StackError, match="leader has ended: read"):
+        require_running(tmp_path)
+    program.stop()
+    deadline = time.monotonic() + 5
+    while alive(orphan) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(orphan)
