@@ -41,6 +41,15 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 
+TARGET ?= cpu
+
+.PHONY: image
+image: ## build the training image with Docker: [TARGET=gpu] [BASE=wildlife-base:bookworm]
+	@docker build --network host --target $(TARGET) --tag wildlife-tasks:$(TARGET) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg PIP_INDEX_URL \
+		--build-arg REVISION=$$(git describe --always --dirty --abbrev=12) \
+		--file docker/Dockerfile .
+
 # No index address is ever written into a lock: whoever installs uses an index of their own.
 COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
@@ -49,4 +58,5 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 lock: setup ## pin every dependency again, with hashes, for Python 3.11 to 3.13
 	@$(COMPILE) --group tasks --group airflow --group embedded --group dev -o requirements/lock.txt
 	@$(COMPILE) --group tasks -c requirements/lock.txt -o requirements/tasks.txt
+	@$(COMPILE) --group tasks --group gpu -c requirements/lock.txt -o requirements/tasks-gpu.txt
 	@echo uv | $(COMPILE) -c requirements/lock.txt - -o requirements/uv.txt
