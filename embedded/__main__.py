@@ -103,13 +103,13 @@ def _up(settings: Settings) -> AirflowClient:
 
 
 def _down(settings: Settings) -> None:
-    if not running_programs(settings.home):
-        print("nothing was running")
-        return
-    print("stopping Airflow and the store; a step that runs gets time to finish writing")
+    running = running_programs(settings.home)
+    if running:
+        print("stopping Airflow and the store; a step that runs gets time to finish writing")
+    # In any case: a program that was killed may have left processes behind.
     stop_airflow(settings)
     stop_store(settings)
-    print("stopped")
+    print("stopped" if running else "nothing was running")
 
 
 def _existing_file(name: str, variable: str) -> Path:

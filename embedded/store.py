@@ -6,13 +6,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
 from embedded.keys import keys_of
 from embedded.process import Program, StackError, require_free_port
 from embedded.settings import STORE_PORTS, Settings
+from tasks.contract.errors import StepError
+from tasks.contract.store import Store, StoreSettings
 
 
 def store_environment(settings: Settings) -> dict[str, str]:
@@ -75,17 +73,9 @@ def stop_store(settings: Settings) -> None:
 
 def _has_bucket(environment: Mapping[str, str]) -> bool:
     """Whether a signed request finds the bucket, which the store makes after it first answers."""
-    client = boto3.Session().client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        region_name=environment["AWS_DEFAULT_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
-    )
     try:
-        client.head_bucket(Bucket=environment["WILDLIFE_BUCKET"])
-    except (BotoCoreError, ClientError):
+        Store(StoreSettings.from_environment(environment), patient=False).require_bucket()
+    except StepError:
         return False
     return True
 

@@ -1,14 +1,13 @@
 """The object store: the only thing that steps share. Any S3 server, through boto3 alone."""
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import boto3
 from boto3.exceptions import Boto3Error, S3UploadFailedError
@@ -72,6 +71,11 @@ class ObjectHead:
     size: int
     etag: str
     sha256: str | None = None
+
+    @property
+    def version(self) -> str:
+        """What tells one upload of an object from another."""
+        return f"{self.etag}-{self.size}"
 
 
 class Store:
@@ -154,9 +158,6 @@ class Store:
             self._client.put_object(
                 Bucket=self.bucket, Key=key, Body=content, ContentType=content_type
             )
-
-    def write_json(self, key: str, document: Any) -> None:
-        self.write(key, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
     def delete(self, key: str) -> None:
         with self._translated(key):

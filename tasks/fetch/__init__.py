@@ -29,7 +29,7 @@ def run(job: Job) -> Facts:
         InputError: the archive is missing, was replaced meanwhile, or is not one of class folders.
     """
     head = archive_head(job.store, job.options.archive)
-    if version_of(head) != job.external["archive"]:
+    if head.version != job.external["archive"]:
         raise InputError(
             f"{job.store.uri(head.key)} was replaced while the run began: run again to use the "
             "new one"
@@ -74,11 +74,6 @@ def archive_head(store: Store, key: str) -> ObjectHead:
     )
 
 
-def version_of(head: ObjectHead) -> str:
-    """What tells one upload of an object from another."""
-    return f"{head.etag}-{head.size}"
-
-
 def _local_copy(head: ObjectHead, job: Job) -> tuple[Path, str]:
     """The archive on this machine and its SHA-256 (hex), from the cache if its bytes are known."""
     if head.sha256 and (cached := job.cache.get(head.sha256)):
@@ -113,7 +108,7 @@ def _write_index(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def _version(store: Store, options: FetchOptions) -> dict[str, str]:
-    return {"archive": version_of(archive_head(store, options.archive))}
+    return {"archive": archive_head(store, options.archive).version}
 
 
 STEP = Step(

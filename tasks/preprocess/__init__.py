@@ -135,7 +135,7 @@ def _local_archive(job: Job) -> Path:
             raise InputError(
                 f"{uri} vanished after fetch had checked it: put it back and run again"
             )
-        if f"{head.etag}-{head.size}" != fetched.inputs["archive"]:
+        if head.version != fetched.inputs["archive"]:
             raise InputError(
                 f"{uri} was replaced after fetch had checked it: start a new run to use the new one"
             )

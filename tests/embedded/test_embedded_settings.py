@@ -1,11 +1,15 @@
 """Settings and options from outside: used as meant, or refused in one line."""
 
+import os
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from embedded.__main__ import _parsed, main
-from embedded.process import StackError
+from embedded.process import Program, StackError
 from embedded.settings import Settings
 
 
@@ -55,3 +59,23 @@ def test_a_home_that_is_a_file_is_one_line(
     monkeypatch.setenv("WILDLIFE_HOME", str(file))
     assert main(["up"]) == 1
     assert capsys.readouterr().err.startswith("up: Not a directory")
+
+
+def test_down_ends_what_a_killed_stack_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WILDLIFE_HOME", str(tmp_path))
+    program = Program("airflow-scheduler", tmp_path)
+    child = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
+    program.start([sys.executable, "-c", child], os.environ)
+    leader = program.find()
+    assert leader is not None
+    deadline = time.monotonic() + 10
+    while not (children := leader.children()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    leader.kill()
+    assert main(["down"]) == 0
+    assert capsys.readouterr().out == "nothing was running\n"
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert gone
+    assert not alive

@@ -19,6 +19,14 @@ def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+def printed_pid(program: Program) -> int:
+    """The process id that the program wrote as the first thing in its log."""
+    deadline = time.monotonic() + 10
+    while not (text := program.log_file.read_text()).strip() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return int(text)
+
+
 def test_a_started_program_is_found_and_stopped(tmp_path: Path) -> None:
     program = Program("sleeper", tmp_path)
     program.start(SLEEPER, os.environ)
@@ -43,10 +51,7 @@ def test_stopping_a_program_ends_what_it_started(tmp_path: Path) -> None:
     )
     program = Program("parent", tmp_path)
     program.start([sys.executable, "-c", code], os.environ)
-    deadline = time.monotonic() + 10
-    while not (text := program.log_file.read_text()).strip() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    grandchild = int(text)
+    grandchild = printed_pid(program)
     assert alive(grandchild)
     program.stop(seconds=1)
     assert not alive(grandchild)
@@ -87,10 +92,7 @@ def test_what_a_killed_program_left_behind_is_ended_by_the_next_stop(tmp_path: P
     )
     program = Program("leader", tmp_path)
     program.start([sys.executable, "-c", code], os.environ)
-    deadline = time.monotonic() + 10
-    while not (text := program.log_file.read_text()).strip() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    orphan = int(text)
+    orphan = printed_pid(program)
     leader = program.find()
     assert leader is not None
     leader.kill()
