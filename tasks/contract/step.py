@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config, Options
-from tasks.contract.errors import InputError
+from tasks.contract.errors import InputError, StepError
 from tasks.contract.manifest import (
     FileReference,
     Manifest,
@@ -93,11 +93,18 @@ class Job:
     Attributes:
         output: a folder; every file left in it becomes part of the result.
         scratch: a folder for what is not.
+        fingerprint: all that determines the result; what is kept of unfinished work is kept for
+            this fingerprint alone.
+        forced: whether the run wants the step computed anew, whatever other runs have of it.
         external: what ``Step.external`` found when the fingerprint was taken.
         measurements: what may differ between executions (seconds, rates); not part of the digest.
+        until_published: keys of the bucket that are of no use once the result is published; they
+            are removed then.
     """
 
     run_id: str
+    fingerprint: str
+    forced: bool
     options: Any
     inputs: Mapping[str, Artifact]
     output: Path
@@ -106,6 +113,7 @@ class Job:
     cache: Cache
     external: Mapping[str, str] = field(default_factory=dict)
     measurements: dict[str, Any] = field(default_factory=dict)
+    until_published: list[str] = field(default_factory=list)
 
 
 def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache) -> RunRecord:
@@ -137,10 +145,22 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
             output, scratch = folder / "output", folder / "scratch"
             output.mkdir()
             scratch.mkdir()
-            job = Job(run_id, options, artifacts, output, scratch, store, cache, external)
+            job = Job(
+                run_id=run_id,
+                fingerprint=fingerprint,
+                forced=config.force,
+                options=options,
+                inputs=artifacts,
+                output=output,
+                scratch=scratch,
+                store=store,
+                cache=cache,
+                external=external,
+            )
             facts = step.run(job)
             job.measurements["seconds"] = round(time.monotonic() - clock, 3)
             manifest = _publish(step, fingerprint, options, inputs, facts, job)
+            _remove(job.until_published, step, store)
     step.after(store, run_id, manifest)
     record = RunRecord(
         run_id=run_id,
@@ -287,6 +307,20 @@ def _upload(step: Step, fingerprint: str, name: str, path: Path, job: Job) -> Fi
     reference = job.store.upload(path, key, sha256, content_type)
     job.cache.add(path, sha256)
     return reference
+
+
+def _remove(keys: list[str], step: Step, store: Store) -> None:
+    """Remove what the published result has made useless; the step is done, with or without it."""
+    for key in keys:
+        try:
+            store.delete(key)
+        except StepError as error:
+            log.warning(
+                "%s: %s is of no use any more and could not be removed: %s",
+                step.name,
+                store.uri(key),
+                error,
+            )
 
 
 def provenance() -> dict[str, str]:

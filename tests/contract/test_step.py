@@ -215,6 +215,52 @@ def test_a_step_is_told_what_its_fingerprint_saw_outside(store: Store, cache: Ca
     assert seen == {"archive": CONFIG.archive}
 
 
+def test_a_step_is_told_its_fingerprint_and_whether_the_run_is_forced(
+    store: Store, cache: Cache
+) -> None:
+    seen = []
+
+    def look(job: Job) -> Facts:
+        seen.append((job.fingerprint, job.forced))
+        return {}
+
+    made = run_step(step_of(look), CONFIG, "r1", store, cache).manifest
+    run_step(step_of(look), Config(force=True), "r2", store, cache)
+    assert seen == [(made.fingerprint, False), (made.fingerprint, True)]
+
+
+def leave_unfinished_work(job: Job) -> Facts:
+    job.store.write("unfinished/a", b"a")
+    job.until_published += ["unfinished/a", "unfinished/never-written"]
+    return {}
+
+
+def test_unfinished_work_is_removed_once_the_result_is_published(
+    store: Store, cache: Cache
+) -> None:
+    def fail(job: Job) -> Facts:
+        leave_unfinished_work(job)
+        raise InputError("no good")
+
+    with pytest.raises(InputError, match="no good"):
+        run_step(step_of(fail), CONFIG, "r1", store, cache)
+    assert [head.key for head in store.list("unfinished/")] == ["unfinished/a"]
+    run_step(step_of(leave_unfinished_work), CONFIG, "r1", store, cache)
+    assert not list(store.list("unfinished/"))
+
+
+def test_unfinished_work_that_cannot_be_removed_is_only_a_warning(
+    store: Store, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leave_what_no_store_deletes(job: Job) -> Facts:
+        job.until_published.append("")  # no S3 client asks for that
+        return {}
+
+    record = run_step(step_of(leave_what_no_store_deletes), CONFIG, "r1", store, cache)
+    assert read_record(store, "r1", "fetch") == record
+    assert "is of no use any more and could not be removed" in caplog.text
+
+
 def test_what_follows_a_step_is_done_for_cached_results_too(store: Store, cache: Cache) -> None:
     done = []
     step = step_of(Counted(), after=lambda store, run_id, manifest: done.append(run_id))
