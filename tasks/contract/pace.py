@@ -15,20 +15,27 @@ class Pace:
         total: the amount that is the whole of it.
         amount: spells an amount with its unit, such as ``megabytes``.
         every: seconds between lines.
+        done: what was done already when this began.
     """
 
     def __init__(
-        self, work: str, total: int, amount: Callable[[float], str], every: float = 5.0
+        self,
+        work: str,
+        total: int,
+        amount: Callable[[float], str],
+        every: float = 5.0,
+        done: int = 0,
     ) -> None:
         self._work = work
         self._total = total
         self._amount = amount
         self._every = every
+        self._before = done
         self._started = self._logged = time.monotonic()
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
-        if now - self._logged < self._every or not 0 < done < self._total:
+        if now - self._logged < self._every or not self._before < done < self._total:
             return
         self._logged = now
         rate = self.rate(done)
@@ -43,8 +50,8 @@ class Pace:
         )
 
     def rate(self, done: int) -> float:
-        """The amount done per second since the work began."""
-        return done / max(time.monotonic() - self._started, 1e-6)
+        """The amount done per second since this began."""
+        return (done - self._before) / max(time.monotonic() - self._started, 1e-6)
 
 
 def megabytes(size: float) -> str:

@@ -81,62 +81,99 @@ class Data:
 class Batches(keras.utils.PyDataset):
     """Batches of (pixels, label), read at random from the records; never the whole set in memory.
 
-    With a seed, every epoch has an order of its own over the whole set.
+    With a seed, every epoch has an order of its own over the whole set; the order depends on seed
+    and epoch alone, so that a training can go on in the middle of an epoch.
+
+    Args:
+        epoch: the first epoch that is asked for, from 0.
+        done: how many of its batches are passed over. Only the rest of that one epoch can be asked
+            for then: Keras takes every epoch to be as long as the first.
     """
 
-    def __init__(self, photos: PhotoSet, batch_size: int, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        photos: PhotoSet,
+        batch_size: int,
+        seed: int | None = None,
+        epoch: int = 0,
+        done: int = 0,
+    ) -> None:
         super().__init__()
         self._photos = photos
         self._batch_size = batch_size
         self._seed = seed
-        self._epoch = 0
+        self._next_epoch = epoch
+        self._done = done
         self._order = self._ordered()
 
     def __len__(self) -> int:
-        return math.ceil(len(self._photos) / self._batch_size)
+        return math.ceil(len(self._photos) / self._batch_size) - self._done
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        start = (self._done + index) * self._batch_size
+        rows = self._order[start : start + self._batch_size]
         return self._photos.pixels(rows), self._photos.labels[rows]
 
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
+    def on_epoch_begin(self) -> None:
+        # Not on_epoch_end: Keras calls that one before the first epoch, too.
         self._order = self._ordered()
+        self._next_epoch += 1
 
     def _ordered(self) -> NDArray[np.int64]:
         if self._seed is None:
             return np.arange(len(self._photos))
-        return np.random.default_rng((self._seed, self._epoch)).permutation(len(self._photos))
+        return np.random.default_rng((self._seed, self._next_epoch)).permutation(len(self._photos))
 
 
 class History(keras.callbacks.Callback):
-    """Keeps each epoch's measures; logs them, publishes them as live curves, and stops at NaN.
+    """Keeps where training is: each epoch's measures, the batches since, and the time it took.
+
+    Logs the measures, publishes them as live curves, and stops at NaN.
 
     Args:
         photos: how many photos an epoch trains on.
         rate_option: name of the option that is the learning rate, for the remedy.
+
+    Attributes:
+        epochs: the measures of each whole epoch.
+        batches: how many batches are done of the epoch after those.
+        steps: how many batches an epoch has; 0 before the first has begun.
     """
 
     def __init__(self, job: Job, step: str, epochs: int, photos: int, rate_option: str) -> None:
         super().__init__()
         self.epochs: list[Epoch] = []
+        self.batches = 0
+        self.steps = 0
         self._job = job
         self._photos = photos
         self._rate_option = rate_option
         self._progress = TrainProgress(step=step, phase="preparing", epochs=epochs)
         self._published = self._looked = 0.0
         self._began: float | None = None
+        self._seconds_before = 0.0
+        self._photos_trained = 0
         self._publish()
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds since training began; 0 before that."""
-        return 0.0 if self._began is None else time.monotonic() - self._began
+        """Wall-clock seconds of training so far, also of earlier processes; 0 before it began."""
+        running = 0.0 if self._began is None else time.monotonic() - self._began
+        return self._seconds_before + running
 
     def begin(self) -> None:
         """Start the clock; Keras' ``fit`` does, unless training began with something else."""
         if self._began is None:
             self._began = time.monotonic()
+
+    def go_on_from(self, epochs: list[Epoch], batches: int, seconds: float) -> None:
+        """Take over what an earlier process trained, before ``fit``."""
+        self.epochs = list(epochs)
+        self.batches = batches
+        self._seconds_before = seconds
+        self._progress.epoch = len(epochs)
+        self._progress.seconds = round(seconds, 3)
+        self._progress.curves = curves_of(epochs)
 
     def phase(self, name: str) -> None:
         """Tell the world what is done now, when it is not an epoch."""
@@ -145,6 +182,8 @@ class History(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         del logs
+        if self._progress.phase == "training":
+            return  # the second call of ``fit`` of a training that went on in mid-epoch
         self.begin()
         self._fit_began = time.monotonic()
         self._progress.phase = "training"
@@ -152,16 +191,27 @@ class History(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         del logs
+        self._batches_before = self.batches
+        self.steps = self.batches + self.params["steps"]
         work = f"epoch {epoch + 1}/{self._progress.epochs}"
-        self._pace = Pace(work, self._photos, photos_amount, every=15.0)
+        before = self._photos_in(self.batches)
+        self._pace = Pace(work, self._photos, photos_amount, every=15.0, done=before)
         self._epoch_began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if time.monotonic() - self._looked > _LOOK_SECONDS:
-            self._looked = time.monotonic()
+        now = time.monotonic()
+        if batch == 0:
+            self._first_batch_ended = now
+        if now - self._looked > _LOOK_SECONDS:
+            self._looked = now
             if not math.isfinite((logs or {}).get("loss", 0.0)):
                 raise self._diverged()
-        self._pace(round(self._photos * (batch + 1) / self.params["steps"]))
+        self.batches = self._batches_before + batch + 1
+        self._pace(self._photos_in(self.batches))
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        del logs
+        self._validation_began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         measures = {name: float(value) for name, value in (logs or {}).items()}
@@ -175,14 +225,15 @@ class History(keras.callbacks.Callback):
             seconds=round(self.seconds, 3),
         )
         self.epochs.append(made)
+        self.batches = 0
+        self._photos_trained += self._photos - self._photos_in(self._batches_before)
         done, total = epoch + 1, self._progress.epochs
         seconds = max(time.monotonic() - self._fit_began, 1e-6)
         progress = self._progress
         progress.epoch = done
         progress.seconds = made.seconds
-        progress.photos_per_second = round(done * self._photos / seconds, 1)
-        # By the latest epoch: the first one also compiled the network.
-        progress.seconds_left = round((time.monotonic() - self._epoch_began) * (total - done), 1)
+        progress.photos_per_second = round(self._photos_trained / seconds, 1)
+        progress.seconds_left = round(self._seconds_of_an_epoch() * (total - done), 1)
         progress.curves = curves_of(self.epochs)
         log.info(
             f"epoch {done}/{total}: accuracy {made.accuracy:.3f} loss {made.loss:.3f}, "
@@ -191,6 +242,18 @@ class History(keras.callbacks.Callback):
         )
         if done == total or time.monotonic() - self._published > _PUBLISH_SECONDS:
             self._publish()
+
+    def _photos_in(self, batches: int) -> int:
+        """How many photos so many batches are; the last of an epoch may be a smaller one."""
+        return round(self._photos * batches / self.steps)
+
+    def _seconds_of_an_epoch(self) -> float:
+        """What a whole epoch takes, by the one that has just ended; of it we may know a rest."""
+        batches, began = self.steps - self._batches_before, self._epoch_began
+        if batches > 1:  # the first one may also have compiled the network
+            batches, began = batches - 1, self._first_batch_ended
+        seconds_per_batch = (self._validation_began - began) / batches
+        return self.steps * seconds_per_batch + time.monotonic() - self._validation_began
 
     def _publish(self) -> None:
         self._published = time.monotonic()

@@ -37,6 +37,21 @@ def test_a_line_every_few_seconds_with_rate_and_time_left(
     ]
 
 
+def test_the_rate_of_work_that_goes_on_is_of_what_was_done_since(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    pace = Pace("epoch 2/3", 1000, photos, done=800)
+    clock.now += 60
+    pace(800)
+    assert not caplog.messages
+    clock.now += 40
+    pace(900)
+    assert caplog.messages == [
+        "epoch 2/3: 900 photos of 1,000 photos (90 %), 1 photos/s, 100 s left"
+    ]
+
+
 def test_nothing_is_said_of_work_that_has_not_begun_or_is_done(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ from tasks.contract.errors import InputError
 from tasks.contract.photos import PhotoSet
 from tasks.contract.progress import read_progress
 from tasks.contract.store import Store, StoreSettings
+from tasks.contract.training import Epoch
 from tasks.train.fit import (
     Batches,
     Data,
@@ -71,7 +72,7 @@ def fitted(store: Store, train: PhotoSet, seed: int = 5, **options: Any) -> Hist
     return history
 
 
-def rows_seen(train: PhotoSet, epochs: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+def rows_seen(batches: Batches, epochs: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Which rows Keras asked for, in order, epoch by epoch."""
     asked: list[int] = []
     pixels = PhotoSet.pixels
@@ -80,24 +81,35 @@ def rows_seen(train: PhotoSet, epochs: int, monkeypatch: pytest.MonkeyPatch) -> 
         asked.extend(int(row) for row in rows)
         return pixels(self, rows)
 
-    monkeypatch.setattr(PhotoSet, "pixels", spy)
     model = small_network()
     compile_classifier(model, 0.01)
-    model.fit(Batches(train, 6, seed=7), epochs=epochs, shuffle=False, verbose=0)
-    # Keras looks at the first batch once more to learn its shape.
-    asked = asked[len(asked) % len(train) :]
-    return [asked[start : start + len(train)] for start in range(0, len(asked), len(train))]
+    with monkeypatch.context() as patch:
+        patch.setattr(PhotoSet, "pixels", spy)
+        model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
+    # Keras looks at the first batches once more to learn their shape.
+    length = sum(len(batches[index][1]) for index in range(len(batches)))
+    asked = asked[-epochs * length :]
+    return [asked[start : start + length] for start in range(0, len(asked), length)]
 
 
 def test_every_epoch_shuffles_the_whole_set_anew(
     train: PhotoSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epochs = rows_seen(train, 3, monkeypatch)
+    epochs = rows_seen(Batches(train, 6, seed=7), 3, monkeypatch)
     assert len(epochs) == 3
     assert all(sorted(epoch) == list(range(len(train))) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
     first_half = [set(epoch[: len(train) // 2]) for epoch in epochs]
     assert any(half != first_half[0] for half in first_half)
+
+
+def test_batches_go_on_where_others_stopped(
+    train: PhotoSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rows_seen(Batches(train, 6, seed=7), 3, monkeypatch)
+    assert rows_seen(Batches(train, 6, seed=7, epoch=1), 2, monkeypatch) == whole[1:]
+    rest = Batches(train, 6, seed=7, epoch=1, done=2)
+    assert rows_seen(rest, 1, monkeypatch) == [whole[1][12:]]
 
 
 def test_batches_without_a_seed_keep_the_order(train: PhotoSet) -> None:
@@ -137,6 +149,41 @@ def test_the_history_is_published_as_live_curves(store: Store, train: PhotoSet) 
     assert (progress.phase, progress.epoch, progress.epochs) == ("training", 3, 3)
     assert progress.curves["loss"] == [epoch.loss for epoch in history.epochs]
     assert progress.seconds_left == 0
+
+
+def test_a_history_that_goes_on_counts_what_was_trained_before_and_rates_what_was_not(
+    store: Store, train: PhotoSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    prepare(5)
+    model = small_network()
+    compile_classifier(model, 0.01)
+    history = History(fake_job(store), "train_scratch", 3, len(train), "scratch_learning_rate")
+    before = Epoch(accuracy=0.5, loss=0.7, val_accuracy=0.4, val_loss=0.8, seconds=500.0)
+    history.go_on_from([before], batches=2, seconds=600.0)
+    assert history.seconds == 600
+    model.fit(
+        Batches(train, 6, 5, epoch=1, done=2),
+        validation_data=Batches(train, 6),
+        initial_epoch=1,
+        epochs=2,
+        shuffle=False,
+        callbacks=[history],
+        verbose=0,
+    )
+    assert (len(history.epochs), history.batches, history.steps) == (2, 0, 3)
+    assert history.epochs[0] == before
+    trained = history.epochs[1].seconds - 600
+    assert 0 < trained < 60
+    history.phase("training")  # publishes it, however soon after the last time
+    progress = read_progress(store, "r1", "train_scratch")
+    assert progress is not None
+    assert (progress.epoch, progress.seconds) == (2, history.epochs[1].seconds)
+    assert progress.curves["loss"] == [row.loss for row in history.epochs]
+    # It has trained the last 5 of the 16 photos, and one epoch is left.
+    assert progress.photos_per_second == pytest.approx(5 / trained, rel=0.1, abs=0.1)
+    assert progress.seconds_left is not None
+    assert trained * 0.5 < progress.seconds_left < trained * 3.5
 
 
 def test_training_outlives_a_store_that_does_not_answer(
