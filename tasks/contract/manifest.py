@@ -115,6 +115,10 @@ def artifact_key(step: str, fingerprint: str, name: str) -> str:
     return f"artifacts/{step}/{fingerprint}/{name}"
 
 
+def checkpoint_key(step: str, fingerprint: str, name: str) -> str:
+    return f"checkpoints/{step}/{fingerprint}/{name}"
+
+
 def checked_run_id(run_id: str) -> str:
     """The run id itself, if it is safe as one folder name of the bucket and of a disk.
 

@@ -204,8 +204,7 @@ class History(keras.callbacks.Callback):
             self._first_batch_ended = now
         if now - self._looked > _LOOK_SECONDS:
             self._looked = now
-            if not math.isfinite((logs or {}).get("loss", 0.0)):
-                raise self._diverged()
+            self.require_finite(logs)
         self.batches = self._batches_before + batch + 1
         self._pace(self._photos_in(self.batches))
 
@@ -242,6 +241,15 @@ class History(keras.callbacks.Callback):
         )
         if done == total or time.monotonic() - self._published > _PUBLISH_SECONDS:
             self._publish()
+
+    def require_finite(self, logs: dict[str, float] | None) -> None:
+        """Stop at a loss that is not a number.
+
+        Raises:
+            InputError: names the epoch and the option to lower.
+        """
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise self._diverged()
 
     def _photos_in(self, batches: int) -> int:
         """How many photos so many batches are; the last of an epoch may be a smaller one."""

@@ -3,7 +3,8 @@
 import keras
 
 from tasks.contract.step import Facts, Job
-from tasks.train.fit import Batches, Data, History, compile_classifier, finish, prepare
+from tasks.train.fit import Data, History, compile_classifier, finish, prepare
+from tasks.train.resumable import fit_resumably
 
 
 def train_scratch(job: Job) -> Facts:
@@ -12,8 +13,11 @@ def train_scratch(job: Job) -> Facts:
     The network's Normalization stays at mean 0 and variance 1, as ``weights=None`` makes it: the
     pixels reach the first convolution as 0..1, and the batch normalisation behind it does the rest.
 
+    A training that was interrupted goes on from its last checkpoint.
+
     Raises:
         InputError: a split is empty, the photos are too small, or the loss became NaN.
+        SystemExit: after SIGTERM, once a checkpoint is saved.
     """
     options = job.options
     data = Data.of(job)
@@ -28,14 +32,8 @@ def train_scratch(job: Job) -> Facts:
     history = History(
         job, "train_scratch", options.scratch_epochs, len(data.train), "scratch_learning_rate"
     )
-    model.fit(
-        Batches(data.train, options.batch_size, options.seed),
-        validation_data=Batches(data.validation, options.batch_size),
-        epochs=options.scratch_epochs,
-        shuffle=False,  # the batches shuffle themselves, over the whole set
-        callbacks=[history],
-        verbose=0,
-    )
+    resumed = fit_resumably(job, "train_scratch", model, data, history, options.scratch_epochs)
+    job.measurements["resumed"] = resumed
     job.measurements["train_seconds"] = round(history.seconds, 3)
     job.measurements["photos_per_second"] = round(
         options.scratch_epochs * len(data.train) / history.seconds, 2

@@ -1,0 +1,161 @@
+"""Keras' ``fit``, made to go on from where an earlier process was stopped."""
+
+import logging
+import math
+import sys
+import time
+
+import keras
+
+from tasks.contract.step import Job
+from tasks.train.checkpoint import Checkpoint, Position, build_metrics
+from tasks.train.fit import Batches, Data, History
+from tasks.train.sigterm import EXIT_CODE, StopRequest, deferred_sigterm
+from tasks.train.slots import Slots
+
+log = logging.getLogger(__name__)
+
+#: A save of B0 (49 MB) takes about a second, so this costs training 2 % and a crash a minute.
+SAVE_SECONDS = 60.0
+
+
+def fit_resumably(
+    job: Job, step: str, model: keras.Model, data: Data, history: History, epochs: int
+) -> int:
+    """Train a compiled model, from where an earlier attempt was if there was one.
+
+    Within it, SIGTERM saves a checkpoint at the end of the batch, or of a validation, and then ends
+    the process.
+
+    Returns:
+        how often this training has gone on from a checkpoint.
+
+    Raises:
+        InputError: the loss is not a number any more.
+        UnavailableError: the store does not answer when it is asked for a checkpoint.
+        SystemExit: with 143, after SIGTERM.
+    """
+    size, seed = job.options.batch_size, job.options.seed
+    build_metrics(model)
+    slots = Slots(job, step)
+    start = slots.furthest(model)
+    if start is not None:
+        position = start.position
+        start.lay_into(model)
+        history.go_on_from(position.epochs, position.batches, position.seconds)
+        log.info(
+            "going on from the checkpoint of %s, made %s by run %s",
+            _place(history, math.ceil(len(data.train) / size)),
+            position.made.strftime("%Y-%m-%d %H:%M UTC"),
+            position.run_id,
+        )
+    resumed = 0 if start is None else start.position.resumed + 1
+
+    with deferred_sigterm() as stop:
+        saver = Saver(job, slots, history, stop, start, resumed)
+
+        def fit(batches: Batches, until: int) -> None:
+            model.fit(
+                batches,
+                validation_data=Batches(data.validation, size),
+                initial_epoch=len(history.epochs),
+                epochs=until,
+                shuffle=False,  # the batches shuffle themselves, over the whole set
+                callbacks=[history, saver],
+                verbose=0,
+            )
+
+        if history.batches:
+            # Keras takes every epoch to be as long as the first, so the rest of one is by itself.
+            epoch = len(history.epochs)
+            fit(Batches(data.train, size, seed, epoch, history.batches), epoch + 1)
+        if len(history.epochs) < epochs:
+            fit(Batches(data.train, size, seed, len(history.epochs)), epochs)
+    return resumed
+
+
+class Saver(keras.callbacks.Callback):
+    """Saves a checkpoint now and then and when asked to stop; comes after the history.
+
+    Args:
+        start: the checkpoint that training goes on from.
+        resumed: how often this training has gone on from one.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        slots: Slots,
+        history: History,
+        stop: StopRequest,
+        start: Checkpoint | None,
+        resumed: int,
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._slots = slots
+        self._history = history
+        self._stop = stop
+        self._start = start if start is not None and start.position.batches else None
+        self._resumed = resumed
+        self._saved = time.monotonic()
+        self._told = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        del epoch, logs
+        if self._start is not None:
+            self._start.lay_metrics_into(self.model)
+            self._start = None
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        del batch
+        # The epoch's last batch has no checkpoint of its own: its validation is still to come.
+        if self._history.batches < self._history.steps and self._due():
+            self._history.require_finite(logs)
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        del epoch, logs
+        if self._due():
+            self._save()
+
+    def _due(self) -> bool:
+        return self._stop.made or time.monotonic() - self._saved >= SAVE_SECONDS
+
+    def _save(self) -> None:
+        began = time.monotonic()
+        history = self._history
+        position = Position(
+            fingerprint=self._job.fingerprint,
+            run_id=self._job.run_id,
+            epochs=history.epochs,
+            batches=history.batches,
+            seconds=history.seconds,
+            resumed=self._resumed,
+        )
+        size = self._slots.save(Checkpoint.of(self.model, position))
+        self._saved = time.monotonic()
+        if self._stop.made:
+            log.info(
+                "stopped by SIGTERM in %s: %s",
+                _place(history, history.steps),
+                "checkpoint saved, a retry goes on from there"
+                if size is not None
+                else "no checkpoint of it, a retry goes on from an earlier one or begins anew",
+            )
+            sys.exit(EXIT_CODE)
+        if size is not None and not self._told:
+            self._told = True
+            log.info(
+                "checkpoint saved: %.0f MB in %.1f s, again every %.0f s",
+                size / 1e6,
+                self._saved - began,
+                SAVE_SECONDS,
+            )
+
+
+def _place(history: History, steps: int) -> str:
+    """Where a training is, in words."""
+    if history.batches:
+        return f"epoch {len(history.epochs) + 1} after {history.batches} of {steps} batches"
+    return f"epoch {len(history.epochs)} after its validation"
