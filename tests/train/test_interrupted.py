@@ -1,0 +1,166 @@
+"""``python -m tasks train_scratch``, ended from outside and run again, as Airflow retries it."""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tasks.contract.cache import Cache
+from tasks.contract.config import Config
+from tasks.contract.progress import read_progress
+from tasks.contract.step import run_step
+from tasks.contract.store import Store
+from tasks.contract.training import HISTORY_FILE, WEIGHTS_FILE, read_history
+from tasks.train import SCRATCH
+from tasks.train.checkpoint import Checkpoint
+from tests.train.conftest import Prepared, result_of
+
+pytestmark = pytest.mark.keras
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = {"scratch_epochs": 2, "batch_size": 1}
+BATCHES = 60
+
+#: The command line itself, with a network in B0's place that does not take a minute to compile.
+CHILD = """
+import sys
+import keras
+from tasks.__main__ import main
+from tasks.train import resumable
+from tests.train.test_interrupted import small_network
+keras.applications.EfficientNetB0 = small_network
+resumable.SAVE_SECONDS = float(sys.argv[1])
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def small_network(
+    include_top: bool, weights: None, classes: int, input_shape: tuple[int, int, int]
+) -> keras.Model:
+    del include_top, weights
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
+@contextmanager
+def attempt(cache: Cache, log: Path, save_seconds: float = 60.0) -> Iterator[subprocess.Popen[str]]:
+    """One attempt at training, on the machine of the others; its log goes into a file."""
+    arguments = ["train_scratch", "--run-id", "r1", "--config", json.dumps(OPTIONS)]
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(save_seconds), *arguments],
+            cwd=ROOT,
+            env=os.environ | {"WILDLIFE_CACHE": str(cache.root)},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as child,
+    ):
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def until(child: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert child.poll() is None, "it ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def furthest(store: Store, folder: Path) -> tuple[int, int]:
+    """How far the checkpoints in the bucket are: whole epochs, batches of the next."""
+    positions = [(0, 0)]
+    for head in store.list("checkpoints/"):
+        path = folder / "checkpoint"
+        path.write_bytes(store.read(head.key) or b"")
+        positions.append(Checkpoint.read(path).position.progress)
+    return max(positions)
+
+
+def place_in(log: str, pattern: str) -> tuple[int, int]:
+    """Whole epochs, and batches of the next, that a log line tells of."""
+    told = re.search(
+        pattern.replace("PLACE", rf"epoch (\d+) after (\d+) of {BATCHES} batches"), log
+    )
+    assert told is not None, log
+    return int(told[1]) - 1, int(told[2])
+
+
+def test_a_training_ended_by_sigterm_and_by_sigkill_ends_as_an_undisturbed_one(
+    store: Store,
+    cache: Cache,
+    prepared: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    prepared.photos["train"] = BATCHES // 2
+    prepared.publish(store, cache)
+    log = tmp_path / "log"
+
+    def training() -> bool:
+        progress = read_progress(store, "r1", "train_scratch")
+        return progress is not None and progress.phase == "training"
+
+    with attempt(cache, log) as child:
+        until(child, training)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 143
+    stopped = place_in(log.read_text(), "stopped by SIGTERM in PLACE: checkpoint saved, a retry")
+    assert stopped == furthest(store, tmp_path)
+
+    with attempt(cache, log, save_seconds=0.0) as child:
+        until(child, lambda: furthest(store, tmp_path) > (0, BATCHES // 3))
+        saved = furthest(store, tmp_path)
+        child.kill()
+    assert place_in(log.read_text(), "going on from the checkpoint of PLACE, made") == stopped
+
+    monkeypatch.setattr(keras.applications, "EfficientNetB0", small_network)
+    caplog.set_level(logging.INFO)
+    run_step(SCRATCH, Config.parse(OPTIONS), "r1", store, cache)
+    assert place_in(caplog.text, "going on from the checkpoint of PLACE, made") >= saved
+    resumed = result_of("train_scratch", store, cache)
+    assert resumed.manifest.measurements["resumed"] == 2
+    assert resumed.manifest.measurements["photos_per_second"] > 0
+    assert not list(store.list("checkpoints/"))
+
+    prepared.publish(store, cache, "r2")
+    whole = run_step(SCRATCH, Config.parse(OPTIONS | {"force": True}), "r2", store, cache).manifest
+    assert whole.measurements["resumed"] == 0
+    undisturbed = result_of("train_scratch", store, cache, "r2")
+    histories = [read_history(one.path(HISTORY_FILE)) for one in (resumed, undisturbed)]
+    measures = [[list(row.model_dump().values())[:4] for row in rows] for rows in histories]
+    np.testing.assert_allclose(measures[0], measures[1], rtol=1e-3, atol=1e-4)
+
+    networks = []
+    for name, artifact in (("one", resumed), ("other", undisturbed)):
+        link = tmp_path / f"{name}.weights.h5"
+        link.symlink_to(artifact.path(WEIGHTS_FILE))
+        network = small_network(True, None, 2, (32, 32, 3))
+        network.load_weights(link)
+        networks.append(network.get_weights())
+    for mine, theirs in zip(*networks, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
