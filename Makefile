@@ -42,11 +42,18 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/mypy
 
 TARGET ?= cpu
+# A base made here if there is one, for then no registry need be reached.
+BASE ?= $(shell docker image inspect --format wildlife-base:bookworm wildlife-base:bookworm \
+	2>/dev/null || echo python:3.11-slim)
+
+.PHONY: base
+base: ## make the image's base from Debian packages, where no registry is reached (as root)
+	@docker/make-base
 
 .PHONY: image
 image: ## build the training image with Docker: [TARGET=gpu] [BASE=wildlife-base:bookworm]
 	@docker build --network host --target $(TARGET) --tag wildlife-tasks:$(TARGET) \
-		$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg PIP_INDEX_URL \
+		--build-arg BASE=$(BASE) --build-arg PIP_INDEX_URL \
 		--build-arg REVISION=$$(git describe --always --dirty --abbrev=12) \
 		--file docker/Dockerfile .
 

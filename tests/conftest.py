@@ -1,8 +1,13 @@
-"""What all tests share: a real object store, started once, and a bucket folder of one's own."""
+"""What all tests share: a real object store, started once, and a bucket folder of one's own.
+
+Also a real Docker engine and the training image, for the tests marked ``docker``.
+"""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +16,12 @@ from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.cache import Cache
 from tasks.contract.store import Store
 from tests.ports import free_ports
+
+if TYPE_CHECKING:
+    from tests.engine import Engine
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE = "wildlife-base:bookworm"
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +58,38 @@ def store(store_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator["Engine"]:
+    """A Docker engine of the tests' own; without what it needs, its tests are skipped."""
+    from tests.engine import Engine, home_folder, missing  # only sessions that need it pay for it
+
+    reason = missing()
+    if reason is not None:
+        # In continuous integration a skipped test would look like a passed one.
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    with Engine(home_folder()) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def image(engine: "Engine") -> str:
+    """The training image's name in that engine, built from this tree the way a user builds it."""
+    if not engine.docker("images", "--quiet", BASE):
+        _make(engine, "base")
+    _make(engine, "image")
+    return "wildlife-tasks:cpu"
+
+
+def _make(engine: "Engine", *arguments: str) -> None:
+    """Run ``make ARGUMENTS`` against the tests' engine; its last words are the failure's."""
+    answer = subprocess.run(
+        ["make", "--silent", "-C", str(ROOT), *arguments],
+        env={**os.environ, **engine.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if answer.returncode != 0:
+        pytest.fail(f"make {' '.join(arguments)}:\n{answer.stdout[-3000:]}", pytrace=False)
