@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 # What a user gives reaches the program by the environment, never as a piece of a shell line.
-export ARCHIVE OPTIONS FILE KEY
+export ARCHIVE OPTIONS FILE KEY TARGET BASE PYTHON
 
 .DEFAULT_GOAL := help
 
@@ -41,21 +41,13 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 
-TARGET ?= cpu
-# A base made here if there is one, for then no registry need be reached.
-BASE ?= $(shell docker image inspect --format wildlife-base:bookworm wildlife-base:bookworm \
-	2>/dev/null || echo python:3.11-slim)
+.PHONY: image
+image: ## build the training image with Docker: [TARGET=gpu] [BASE=python:3.12-slim]
+	@docker/make-image
 
 .PHONY: base
-base: ## make the image's base from Debian packages, where no registry is reached (as root)
+base: ## make a base for it of Debian's packages, where no registry is reached (as root)
 	@docker/make-base
-
-.PHONY: image
-image: ## build the training image with Docker: [TARGET=gpu] [BASE=wildlife-base:bookworm]
-	@docker build --network host --target $(TARGET) --tag wildlife-tasks:$(TARGET) \
-		--build-arg BASE=$(BASE) --build-arg PIP_INDEX_URL \
-		--build-arg REVISION=$$(git describe --always --dirty --abbrev=12) \
-		--file docker/Dockerfile .
 
 # No index address is ever written into a lock: whoever installs uses an index of their own.
 COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -63,7 +55,8 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 
 .PHONY: lock
 lock: setup ## pin every dependency again, with hashes, for Python 3.11 to 3.13
-	@$(COMPILE) --group tasks --group airflow --group embedded --group dev -o requirements/lock.txt
-	@$(COMPILE) --group tasks -c requirements/lock.txt -o requirements/tasks.txt
+	@$(COMPILE) --group tasks --group tensorflow --group airflow --group embedded --group dev \
+		-o requirements/lock.txt
+	@$(COMPILE) --group tasks --group cpu -c requirements/lock.txt -o requirements/tasks.txt
 	@$(COMPILE) --group tasks --group gpu -c requirements/lock.txt -o requirements/tasks-gpu.txt
 	@echo uv | $(COMPILE) -c requirements/lock.txt - -o requirements/uv.txt

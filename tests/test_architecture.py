@@ -1,6 +1,7 @@
 """The rules that keep the house pleasant (docs/architecture.md), checked on every import."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,3 +100,17 @@ def test_every_locked_requirement_has_a_hash() -> None:
         pins = [line for line in blocks if line and not line.lstrip().startswith("#")]
         assert pins
         assert all("==" in pin and "--hash=sha256:" in pin for pin in pins), lock.name
+
+
+@pytest.mark.parametrize("name", ["tasks.txt", "tasks-gpu.txt"])
+def test_an_image_has_the_versions_that_are_developed_with(name: str) -> None:
+    def pins(lock: str) -> set[str]:
+        text = (ROOT / "requirements" / lock).read_text()
+        # tensorflow-cpu is TensorFlow without its GPU code.
+        return set(
+            re.findall(r"^([\w.-]+==[\w.+]+)", text.replace("tensorflow-cpu", "tensorflow"), re.M)
+        )
+
+    cuda = {pin for pin in pins(name) if pin.startswith("nvidia-")}
+    assert pins(name) - cuda <= pins("lock.txt")
+    assert bool(cuda) == (name == "tasks-gpu.txt")

@@ -5,7 +5,6 @@ the fingerprint, the verified cache hit, the local copies of its inputs, the pub
 right order, and the run's record of it.
 """
 
-import importlib.util
 import logging
 import mimetypes
 import os
@@ -13,7 +12,6 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache as memoized
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tasks.contract.cache import Cache
+from tasks.contract.code import code_digest
 from tasks.contract.config import Config, Options
 from tasks.contract.errors import InputError, StepError
 from tasks.contract.manifest import (
@@ -193,25 +192,6 @@ def fingerprint_of(step: Step, options: Options, inputs: Mapping[str, str]) -> s
     )
 
 
-@memoized
-def code_digest(module: str) -> str:
-    """SHA-256 (hex) over a module's source, or over all files of a package by relative name."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(module)
-    if spec.submodule_search_locations is None:
-        return sha256_of(Path(spec.origin))
-    root = Path(spec.origin).parent
-    sources = (path for path in root.rglob("*") if path.is_file())
-    return digest_of(
-        {
-            str(path.relative_to(root)): sha256_of(path)
-            for path in sources
-            if "__pycache__" not in path.parts
-        }
-    )
-
-
 def find_manifest(store: Store, step: str, fingerprint: str) -> Manifest | None:
     """The published result of this fingerprint, if every file of it is still in the store."""
     content = store.read(artifact_key(step, fingerprint, "manifest.json"))
@@ -331,7 +311,15 @@ def provenance() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-    for package in ("tensorflow", "keras", "numpy", "pillow", "boto3", "matplotlib"):
+    for package in (
+        "tensorflow",
+        "tensorflow-cpu",
+        "keras",
+        "numpy",
+        "pillow",
+        "boto3",
+        "matplotlib",
+    ):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
