@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -113,7 +114,7 @@ class Engine:
         command += [f"--data-root={self.home / 'data'}", f"--exec-root={self.run / 'exec'}"]
         command += [f"--pidfile={self.run / 'dockerd.pid'}", f"--containerd={self._containerd_at}"]
         # Nothing of the machine's network is changed, so no rule of it can be lost either.
-        command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+        command += [f"--bridge={self._bridge()}", "--iptables=false", "--ip6tables=false"]
         command += ["--ip-forward=false", "--ip-masq=false"]
         self._dockerd = _spawn([*command, *self.arguments], self.log)
         self._wait_for(self._dockerd, self.log, lambda: bool(self._ask("{{.ServerVersion}}")))
@@ -200,6 +201,25 @@ class Engine:
         self._sweep()
         self.run.mkdir(mode=0o700, exist_ok=True)
         self.log.write_text("")
+        # An address of an earlier session's bridge may be one of this machine's network by now.
+        shutil.rmtree(self.home / "data" / "network", ignore_errors=True)
+
+    def _bridge(self) -> str:
+        """The bridge that dockerd is told to use: none, or one of our own that nobody uses.
+
+        Told ``none``, dockerd deletes the interface docker0: that of the machine's own engine.
+        """
+        interfaces = _interfaces()
+        if "docker0" not in interfaces:
+            return "none"
+        if self._own_bridge not in interfaces:
+            # Without an address: dockerd picks one that no route of this machine has.
+            subprocess.run(["ip", "link", "add", self._own_bridge, "type", "bridge"], check=True)
+        return self._own_bridge
+
+    @property
+    def _own_bridge(self) -> str:
+        return f"wl-{self.run.name[-8:]}"  # an interface's name has 15 characters at most
 
     def _configure(self) -> None:
         # A file of its own also keeps dockerd from reading the machine's /etc/docker/daemon.json.
@@ -277,6 +297,8 @@ class Engine:
         for mount in reversed(_mounts()):
             if mount.is_relative_to(self.run) or mount.is_relative_to(self.home):
                 subprocess.run(["umount", "--lazy", str(mount)], capture_output=True)
+        if self._own_bridge in _interfaces():
+            subprocess.run(["ip", "link", "delete", self._own_bridge], capture_output=True)
         shutil.rmtree(self.run, ignore_errors=True)
 
     def _runs(self, process: psutil.Process) -> bool:
@@ -286,6 +308,10 @@ class Engine:
             return False
         known = bool(command) and Path(command[0]).name.startswith(("dockerd", "containerd"))
         return known and any(f"{self.run}/" in part for part in command[1:])
+
+
+def _interfaces() -> set[str]:
+    return {name for _, name in socket.if_nameindex()}
 
 
 def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
