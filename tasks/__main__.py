@@ -6,6 +6,7 @@ whether a retry can help (``tasks.contract.errors``); success is the record in t
 
 import argparse
 import errno
+import json
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from types import FrameType
 
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config
-from tasks.contract.errors import StepError
+from tasks.contract.errors import StepError, UnavailableError
 from tasks.contract.manifest import checked_run_id
 from tasks.contract.step import run_step
 from tasks.contract.store import Store
@@ -38,10 +39,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--config", default="{}", metavar="JSON", help="options as JSON; defaults for the rest"
     )
+    parser.add_argument(
+        "--environment-from-stdin",
+        action="store_true",
+        help="read more environment variables, a JSON object on one line, from standard input: "
+        "a container's own are shown to whoever may inspect it",
+    )
     given = parser.parse_args(arguments)
     _log_lines_to_stdout()
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     try:
+        if given.environment_from_stdin:
+            os.environ.update(_environment_from_stdin())
         config = Config.parse(given.config)
         run_step(
             step_named(given.step),
@@ -84,6 +93,22 @@ def _log_lines_to_stdout() -> None:
         force=True,
     )
     logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def _environment_from_stdin() -> dict[str, str]:
+    """What the launcher sends as soon as the step has started.
+
+    Raises:
+        UnavailableError: the launcher ended before it did.
+    """
+    try:
+        variables = json.loads(sys.stdin.readline())
+        return {str(name): str(value) for name, value in variables.items()}
+    except (ValueError, AttributeError):
+        raise UnavailableError(
+            "no environment arrived on standard input: whatever started this step has ended; "
+            "start it again"
+        ) from None
 
 
 def _exit_on_sigterm(signum: int, _frame: FrameType | None) -> None:

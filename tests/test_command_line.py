@@ -1,6 +1,7 @@
 """``python -m tasks``: bad input is one clear line, an exit code that says whether to retry,
 and nothing left in the bucket."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from tasks.contract.store import Store
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def tasks(*arguments: str, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def tasks(
+    *arguments: str, cache: Path, given: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tasks", *arguments],
         cwd=ROOT,
         env=os.environ | {"WILDLIFE_CACHE": str(cache)} | environment,
+        input=given,
         capture_output=True,
         text=True,
         timeout=120,
@@ -147,3 +151,25 @@ def test_a_step_before_its_input_says_which_to_run_first(store: Store, tmp_path:
     answer = tasks("preprocess", "--run-id", "r1", cache=tmp_path)
     assert answer.returncode == os.EX_DATAERR
     assert "no result of 'fetch'" in the_error_of(answer)
+
+
+FROM_STDIN = (*FETCH, "--environment-from-stdin")
+
+
+def test_variables_may_come_by_standard_input_alone(
+    store: Store, store_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in store_env:
+        monkeypatch.delenv(name)
+    answer = tasks(*FROM_STDIN, cache=tmp_path, given=json.dumps(store_env) + "\n")
+    assert answer.returncode == os.EX_DATAERR
+    assert "'datasets/oregon-wildlife.zip' in bucket" in the_error_of(answer)
+
+
+@pytest.mark.parametrize("given", ["", "\n", "{", "[1]"])
+def test_a_launcher_that_ends_before_it_sends_them_is_tried_again(
+    given: str, tmp_path: Path
+) -> None:
+    answer = tasks(*FROM_STDIN, cache=tmp_path, given=given)
+    assert answer.returncode == os.EX_TEMPFAIL
+    assert "no environment arrived on standard input" in the_error_of(answer)
