@@ -61,10 +61,10 @@ with DAG(
     fetch = step_operator("fetch", task_display_name="Fetch", doc_md=FETCH)
     preprocess = step_operator("preprocess", task_display_name="Preprocess", doc_md=PREPROCESS)
     train_scratch = step_operator(
-        "train_scratch", task_display_name="Train from scratch", doc_md=TRAIN_SCRATCH, **GPU
+        "train_scratch", task_display_name="Train from scratch", doc_md=TRAIN_SCRATCH, arm=0, **GPU
     )
     train_transfer = step_operator(
-        "train_transfer", task_display_name="Train by transfer", doc_md=TRAIN_TRANSFER, **GPU
+        "train_transfer", task_display_name="Train by transfer", doc_md=TRAIN_TRANSFER, arm=1, **GPU
     )
     compare = step_operator("compare", task_display_name="Compare", doc_md=COMPARE)
 

@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tasks.contract.errors import ConfigurationError
+
+GpuChoice = Literal["auto", "none"] | tuple[str, ...]
+Chosen = TypeVar("Chosen", bound=BaseSettings)
 
 
 class Settings(BaseSettings):
@@ -15,7 +19,9 @@ class Settings(BaseSettings):
 
     Attributes:
         bucket: the bucket of the connection ``wildlife_store``.
-        runner: what a step runs in; ``process`` is a process of the worker itself.
+        runner: what a step runs in: a container of its own, or a process of the worker.
+        gpus: ``auto`` (what there is), ``none``, or device ids with commas between, which are then
+            demanded: each training gets one of them, one after the other.
         retries: how often a step that may succeed later is tried again, ``retry_seconds`` apart.
         step_timeout_hours: after this a step is stopped.
         stop_seconds: how long a stopped step may take to finish what it is writing.
@@ -26,11 +32,27 @@ class Settings(BaseSettings):
     )
 
     bucket: str = "wildlife"
-    runner: Literal["process"] = "process"
+    runner: Literal["docker", "process"] = "docker"
+    gpus: Annotated[GpuChoice, NoDecode] = "auto"
     retries: int = Field(2, ge=0, le=10)
     retry_seconds: float = Field(30, ge=0)
     step_timeout_hours: float = Field(24, gt=0)
-    stop_seconds: float = Field(60, ge=0)
+    stop_seconds: int = Field(60, ge=0)
+
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _gpus(cls, value: Any) -> Any:
+        if not isinstance(value, str) or value in ("auto", "none"):
+            return value
+        ids = tuple(part.strip() for part in value.split(","))
+        if not all(ids):
+            raise ValueError("give 'auto', 'none', or device ids with commas between, as in 0,1")
+        return ids
+
+    @property
+    def gpu_slots(self) -> int:
+        """How many trainings may run side by side."""
+        return 1 if isinstance(self.gpus, str) else len(self.gpus)
 
     @property
     def retry_delay(self) -> timedelta:
@@ -41,16 +63,111 @@ class Settings(BaseSettings):
         return timedelta(hours=self.step_timeout_hours)
 
 
+class DockerSettings(BaseSettings):
+    """The Docker engine of the worker, and what a step's container gets there.
+
+    Attributes:
+        url: ``unix://``, ``tcp://`` or ``ssh://``; empty takes DOCKER_HOST, else the local socket.
+        tls_ca, tls_cert, tls_key: PEM files, for ``tcp://`` with TLS.
+        image: of steps without a GPU: ``name:tag`` or ``name@sha256:…``.
+        gpu_image: of steps that got a GPU.
+        pull: when an image of a registry is pulled; one without a registry's name never is.
+        connection: the Airflow connection of type ``docker`` that logs in to a private registry.
+        network: Docker's name of the network; ``host`` reaches servers on the engine's machine.
+        extra_hosts: ``name:address`` with commas between.
+        memory_gb, cpus: limits, not shares; none unless set.
+        shm_mb, tmp_mb: size of ``/dev/shm`` and of ``/tmp``, which lie in memory.
+        pids: how many processes and threads there may be.
+        user: number of the user and of the group.
+        cache: a volume, or an absolute folder of the engine's machine that ``user`` may write to;
+            the only thing that outlives a container.
+        patience_seconds: for so long the engine may be out of reach before a step is given up on.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="WILDLIFE_DOCKER_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    url: str = Field("", pattern=r"^((unix|tcp|https?|ssh)://.+)?$")
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    image: str = "wildlife-tasks:cpu"
+    gpu_image: str = "wildlife-tasks:gpu"
+    pull: Literal["missing", "always"] = "missing"
+    connection: str = ""
+    network: str = "bridge"
+    extra_hosts: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    memory_gb: float | None = Field(None, ge=0.25)
+    cpus: float | None = Field(None, gt=0)
+    shm_mb: int = Field(256, ge=1)
+    tmp_mb: int = Field(1024, ge=16)
+    pids: int = Field(4096, ge=64)
+    user: str = Field("10001:10001", pattern=r"^\d+:\d+$")
+    cache: str = Field("wildlife-cache", min_length=1)
+    patience_seconds: float = Field(300, ge=0)
+
+    @field_validator("extra_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.strip().partition(":") for pair in value.split(",")]
+        if not all(name and address for name, _, address in pairs):
+            raise ValueError("give name:address with commas between, as in store:10.0.0.7")
+        return {name: address for name, _, address in pairs}
+
+    @model_validator(mode="after")
+    def _all_of_tls_or_nothing(self) -> Self:
+        files = {"tls_ca": self.tls_ca, "tls_cert": self.tls_cert, "tls_key": self.tls_key}
+        if any(files.values()):
+            for name, file in files.items():
+                variable = f"WILDLIFE_DOCKER_{name.upper()}"
+                if file is None:
+                    raise ValueError(f"{variable} is not set: TLS needs all three files")
+                if not file.is_file():
+                    raise ValueError(f"{variable} is {str(file)!r}: there is no such file")
+        return self
+
+    @property
+    def tls(self) -> dict[str, str] | None:
+        """The files as ``stopper.connect`` takes them, or None for a connection without TLS."""
+        if self.tls_ca is None:
+            return None
+        return {
+            "ca_cert": str(self.tls_ca),
+            "cert": str(self.tls_cert),
+            "key": str(self.tls_key),
+        }
+
+
 @cache
 def settings() -> Settings:
-    """The settings of this process.
+    """How and where steps run, as this process is set up.
 
     Raises:
         ConfigurationError: names the variable and what it may be.
     """
+    return _read(Settings)
+
+
+@cache
+def docker_settings() -> DockerSettings:
+    """The engine and the containers, as this process is set up.
+
+    Raises:
+        ConfigurationError: names the variable and what it may be.
+    """
+    return _read(DockerSettings)
+
+
+def _read(kind: type[Chosen]) -> Chosen:
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         fault = error.errors()[0]
-        name = f"WILDLIFE_{str(fault['loc'][0]).upper()}"
-        raise ConfigurationError(f"{name} is {fault['input']!r}: {fault['msg']}") from None
+        complaint = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:
+            raise ConfigurationError(complaint) from None
+        name = f"{kind.model_config['env_prefix']}{fault['loc'][0]}".upper()
+        raise ConfigurationError(f"{name} is {fault['input']!r}: {complaint}") from None

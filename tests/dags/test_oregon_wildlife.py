@@ -145,11 +145,11 @@ def test_airflow_itself_refuses_what_the_model_would(name: str, value: object) -
         Config.parse({name: value})
 
 
-def test_a_runner_that_does_not_exist_yet_is_one_clear_line(
+def test_a_runner_that_does_not_exist_is_one_clear_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("WILDLIFE_RUNNER", "docker")
+    monkeypatch.setenv("WILDLIFE_RUNNER", "podman")
     settings.cache_clear()
-    with pytest.raises(ConfigurationError, match=r"^WILDLIFE_RUNNER is 'docker': .*'process'"):
+    with pytest.raises(ConfigurationError, match=r"^WILDLIFE_RUNNER is 'podman': .*'docker' or"):
         settings()
     settings.cache_clear()

@@ -13,15 +13,17 @@ import pytest
 from tasks.contract.store import Store
 from tests.plugins.airflow_home import ROOT
 from wildlife.operators import process
-from wildlife.settings import settings
+from wildlife.settings import docker_settings, settings
 
 
 @pytest.fixture(autouse=True)
 def fresh_settings() -> Iterator[None]:
     """A test's environment holds for this test alone."""
     settings.cache_clear()
+    docker_settings.cache_clear()
     yield
     settings.cache_clear()
+    docker_settings.cache_clear()
 
 
 def connection(environment: dict[str, str]) -> str:

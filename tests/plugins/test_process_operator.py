@@ -31,6 +31,11 @@ def log(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
     return logger
 
 
+@pytest.fixture(autouse=True)
+def in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WILDLIFE_RUNNER", "process")
+
+
 def run(step: str = "fetch", run_id: str = "run-1", **options: Any) -> None:
     """Execute a node as Airflow's task runner does."""
     step_operator(step).execute({"run_id": run_id, "params": {"archive": KEY, **options}})

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     """Fails the test if it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

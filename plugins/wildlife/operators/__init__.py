@@ -3,16 +3,13 @@
 from typing import Any
 
 from wildlife.operators.base import StepOperator
-from wildlife.operators.process import ProcessStepOperator
 from wildlife.settings import settings
-
-_RUNNERS: dict[str, type[StepOperator]] = {"process": ProcessStepOperator}
 
 
 def step_operator(step: str, **arguments: Any) -> StepOperator:
     """The node of the DAG that runs a step, in what the setting WILDLIFE_RUNNER names."""
     chosen = settings()
-    return _RUNNERS[chosen.runner](
+    return _runner(chosen.runner)(
         step=step,
         task_id=step,
         retries=chosen.retries,
@@ -20,3 +17,14 @@ def step_operator(step: str, **arguments: Any) -> StepOperator:
         execution_timeout=chosen.step_timeout,
         **arguments,
     )
+
+
+def _runner(name: str) -> type[StepOperator]:
+    """Imported when it is chosen: a deployment without Docker needs nothing of it."""
+    if name == "docker":
+        from wildlife.operators.docker import DockerStepOperator
+
+        return DockerStepOperator
+    from wildlife.operators.process import ProcessStepOperator
+
+    return ProcessStepOperator

@@ -1,8 +1,11 @@
 """What every runner of steps does the same: what it starts, and what it believes."""
 
+import logging
+import re
 import signal
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -10,13 +13,31 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from tasks.contract.config import Config
-from tasks.contract.errors import FINAL_EXIT_CODES, StepError
-from tasks.contract.manifest import checked_run_id, now, record_key
+from tasks.contract.errors import FINAL_EXIT_CODES, StepError, UnavailableError
+from tasks.contract.manifest import checked_run_id, record_key
 from tasks.contract.step import missing_file, read_record
 from tasks.contract.store import Store, StoreSettings
 from wildlife.connection import store_environment
 from wildlife.form import chosen_options
 from wildlife.links import ReportLink
+
+#: A line of a step's log: its time, which Airflow adds itself, its level, and what it says.
+_LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step's program ended.
+
+    Attributes:
+        exit_code: as a shell gives it: 128 + the signal's number if one ended it.
+        reason: what the step gave for its failure.
+        started: when it was started, by the clock of the machine that it ran on.
+    """
+
+    exit_code: int
+    reason: str
+    started: datetime
 
 
 class StepOperator(BaseOperator):
@@ -29,45 +50,63 @@ class StepOperator(BaseOperator):
 
     ui_color = "#e8f3ec"
 
-    def __init__(self, *, step: str, **arguments: Any) -> None:
+    def __init__(self, *, step: str, arm: int | None = None, **arguments: Any) -> None:
+        """Args beyond Airflow's own:
+
+        step: the step to run.
+        arm: number of the training, 0 or 1, for a step that can use a GPU; None for the others.
+        """
         super().__init__(**arguments)
         self.step = step
+        self.arm = arm
         self.operator_extra_links = (ReportLink(),) if step == "compare" else ()
 
     def execute(self, context: Context) -> None:
-        started = now()
         try:
             run_id = checked_run_id(str(context["run_id"]))
             config = Config.parse(chosen_options(dict(context["params"])))
             secrets = store_environment()
-            command = ["-m", "tasks", self.step, "--run-id", run_id]
-            command += ["--config", config.model_dump_json()]
-            exit_code, reason = self.run_to_end(command, secrets, context)
-            if exit_code != 0:
-                self._fail(exit_code, reason)
-            self._require_result(run_id, started, secrets)
+            command = [self.step, "--run-id", run_id, "--config", config.model_dump_json()]
+            outcome = self.run_to_end(command, secrets, context)
+            if outcome.exit_code != 0:
+                self._fail(outcome)
+            self._require_result(run_id, outcome.started, secrets)
         except StepError as error:
+            self.log.error("%s failed: %s", self.step, error)
             failure = AirflowException if error.retryable else AirflowFailException
             raise failure(str(error)) from error
 
     @abstractmethod
     def run_to_end(
         self, command: list[str], secrets: Mapping[str, str], context: Context
-    ) -> tuple[int, str]:
-        """Run Python with this command line and show its log.
+    ) -> Outcome:
+        """Run ``python -m tasks`` with these arguments and show its log.
 
         Args:
-            secrets: variables for its environment, which must appear nowhere else.
-
-        Returns:
-            The exit code as a shell gives it (128 + the signal's number if one ended it), and the
-            reason that the step gave for its failure.
+            secrets: variables with which it reaches the store, which must appear nowhere else.
         """
 
-    def _fail(self, exit_code: int, reason: str) -> NoReturn:
+    def show(self, line: str) -> None:
+        """Log a line of the step at the level that it has there."""
+        logged = _LOG_LINE.fullmatch(line)
+        level, text = logged.groups() if logged else ("INFO", line)
+        self.log.log(logging.getLevelNamesMapping()[level], "%s", text)
+
+    def reason_in(self, line: str) -> str | None:
+        """The reason for the step's failure, if the line gives one."""
+        logged = _LOG_LINE.fullmatch(line)
+        failed = f"{self.step} failed: "
+        if logged is None or logged[1] != "ERROR" or not logged[2].startswith(failed):
+            return None
+        return logged[2].removeprefix(failed)
+
+    def _fail(self, outcome: Outcome) -> NoReturn:
         """Raise what the exit code means: another try can help, or it cannot."""
-        reason = reason or f"{self.step} {_described(exit_code)}: read the end of its log"
-        if exit_code in FINAL_EXIT_CODES:
+        reason = outcome.reason
+        if not reason:
+            reason = f"{self.step} {_described(outcome.exit_code)}: read the end of its log"
+            self.log.error("%s failed: %s", self.step, reason)
+        if outcome.exit_code in FINAL_EXIT_CODES:
             raise AirflowFailException(reason)
         raise AirflowException(reason)
 
@@ -86,7 +125,7 @@ class StepOperator(BaseOperator):
         self.log.info("the result is complete: %s", store.uri(record.manifest.key))
 
     def _disbelieve(self, why: str) -> NoReturn:
-        raise AirflowException(f"{self.step} ended with exit status 0, but {why}")
+        raise UnavailableError(f"{self.step} ended with exit status 0, but {why}")
 
 
 def _described(exit_code: int) -> str:

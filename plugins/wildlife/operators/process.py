@@ -1,6 +1,5 @@
 """Steps as processes of the worker: for one machine, where no container engine is needed."""
 
-import logging
 import os
 import re
 import subprocess
@@ -11,7 +10,8 @@ from typing import IO
 
 from airflow.sdk import Context
 
-from wildlife.operators.base import StepOperator
+from tasks.contract.manifest import now
+from wildlife.operators.base import Outcome, StepOperator
 from wildlife.settings import settings
 
 _PROJECT = Path(__file__).resolve().parents[3]
@@ -25,8 +25,6 @@ _INHERITED = re.compile(
     r"REQUESTS_CA_BUNDLE|AWS_CA_BUNDLE|AWS_ROLE_ARN|AWS_WEB_IDENTITY_TOKEN_FILE|"
     r"AWS_CONTAINER_\w+|CUDA\w*|NVIDIA_\w+|TF_\w+|KERAS_\w+|OMP_NUM_THREADS"
 )
-#: A line of the step's log: its time, which Airflow adds itself, its level, and what it says.
-_LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
 
 
 class ProcessStepOperator(StepOperator):
@@ -39,12 +37,13 @@ class ProcessStepOperator(StepOperator):
         command: list[str],
         secrets: Mapping[str, str],
         context: Context,  # noqa: ARG002 other runners name their containers by it
-    ) -> tuple[int, str]:
+    ) -> Outcome:
+        started = now()
         keeper = [sys.executable, "-I", str(_KEEPER), str(settings().stop_seconds)]
         self._keeper = subprocess.Popen(
-            [*keeper, sys.executable, *command],
+            [*keeper, sys.executable, "-m", "tasks", *command],
             cwd=_PROJECT,
-            env=_environment(os.environ) | dict(secrets),
+            env=_environment(os.environ) | self._visible_gpus() | dict(secrets),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -58,7 +57,7 @@ class ProcessStepOperator(StepOperator):
                 self.on_kill()
                 self._show(running.stdout)
                 raise
-            return running.wait(), reason
+            return Outcome(running.wait(), reason, started)
 
     def on_kill(self) -> None:
         """Let go of the step: it gets SIGTERM, time to finish what it is writing, then SIGKILL."""
@@ -70,12 +69,18 @@ class ProcessStepOperator(StepOperator):
         reason = ""
         for raw in iter(lambda: stdout.readline(_LINE_BYTES), b""):
             line = raw.decode(errors="replace").rstrip("\r\n")
-            logged = _LOG_LINE.fullmatch(line)
-            level, text = logged.groups() if logged else ("INFO", line)
-            self.log.log(logging.getLevelNamesMapping()[level], "%s", text)
-            if level == "ERROR" and text.startswith(f"{self.step} failed: "):
-                reason = text.removeprefix(f"{self.step} failed: ")
+            self.show(line)
+            reason = self.reason_in(line) or reason
         return reason
+
+    def _visible_gpus(self) -> dict[str, str]:
+        """The one GPU that the setting gives this step, in CUDA's own variable."""
+        gpus = settings().gpus
+        if gpus == "auto":
+            return {}
+        if gpus == "none" or self.arm is None:
+            return {"CUDA_VISIBLE_DEVICES": ""}
+        return {"CUDA_VISIBLE_DEVICES": gpus[self.arm % len(gpus)]}
 
 
 def _environment(worker: Mapping[str, str]) -> dict[str, str]:
