@@ -1,6 +1,7 @@
 # One word for each thing one does with this project. `make help` lists them.
 PYTHON ?= python3
 VENV := .venv/bin
+EMBEDDED := PYTHONPATH=plugins $(VENV)/python -m embedded
 
 # What a user gives reaches the program by the environment, never as a piece of a shell line.
 export ARCHIVE OPTIONS FILE KEY TARGET BASE PYTHON
@@ -17,19 +18,23 @@ setup: ## install the locked environment into .venv
 
 .PHONY: run
 run: setup ## run the whole workflow once: [ARCHIVE=photos.zip] [OPTIONS="scratch_epochs=5 ..."]
-	@$(VENV)/python -m embedded run --archive="$$ARCHIVE" --options="$$OPTIONS"
+	@$(EMBEDDED) run --archive="$$ARCHIVE" --options="$$OPTIONS"
 
 .PHONY: up
 up: setup ## start the object store and Airflow, and leave them running
-	@$(VENV)/python -m embedded up
+	@$(EMBEDDED) up
 
 .PHONY: down
 down: ## stop them; the data stays
-	@if [ -x $(VENV)/python ]; then $(VENV)/python -m embedded down; else echo "nothing was running"; fi
+	@if [ -x $(VENV)/python ]; then $(EMBEDDED) down; else echo "nothing was running"; fi
 
 .PHONY: put
 put: setup ## put a file into the bucket: FILE=model.weights.h5 KEY=weights/model.weights.h5
-	@$(VENV)/python -m embedded put --file="$$FILE" --key="$$KEY"
+	@$(EMBEDDED) put --file="$$FILE" --key="$$KEY"
+
+.PHONY: reap
+reap: setup ## remove the containers of dead runs: [DRY_RUN=1] only lists them
+	@$(EMBEDDED) reap $(if $(DRY_RUN),--dry-run)
 
 .PHONY: test
 test: setup lint ## lint, types and all tests

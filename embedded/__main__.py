@@ -1,9 +1,10 @@
-"""``python -m embedded run|up|down|put``: what the Makefile's targets call."""
+"""``python -m embedded run|up|down|put|reap``: what the Makefile's targets call."""
 
 import argparse
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embedded.airflow import AirflowClient, start_airflow, stop_airflow
+from embedded.airflow import AirflowClient, airflow_environment, start_airflow, stop_airflow
 from embedded.bucket import SAMPLE_KEY, choose_archive, choose_weights, put_file
 from embedded.process import StackError, require_running, running_programs
 from embedded.run import headline, report_url, run_workflow, save_report
-from embedded.settings import Settings
+from embedded.settings import ROOT, Settings, written_settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.config import Config
 from tasks.contract.errors import StepError
@@ -38,9 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     put = commands.add_parser("put", help="put a file into the bucket and print its SHA-256")
     put.add_argument("--file", default="")
     put.add_argument("--key", default="")
+    reap = commands.add_parser("reap", help="remove the containers of dead runs")
+    reap.add_argument("--dry-run", action="store_true", help="only list them")
     given = parser.parse_args(arguments)
     _keep_loopback_off_proxies()
     try:
+        for name, value in written_settings().items():
+            os.environ.setdefault(name, value)
         settings = _settings()
         if given.command == "run":
             _run(settings, given.archive, _parsed(given.options))
@@ -48,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _up(settings)
         elif given.command == "down":
             _down(settings)
+        elif given.command == "reap":
+            return _reap(settings, given.dry_run)
         else:
             _put(settings, given.file, given.key)
     except (StackError, StepError) as error:
@@ -91,6 +98,19 @@ def _put(settings: Settings, name: str, key: str) -> None:
     if start_store(settings):
         print("the object store is up; 'make down' stops it")
     print(f"{put_file(_store(settings), file, key)}  {key}")
+
+
+def _reap(settings: Settings, dry_run: bool) -> int:
+    """A program of its own, the one that a site runs on its GPU hosts."""
+    client = start_airflow(settings)
+    environment = airflow_environment(settings) | store_environment(settings)
+    environment |= {
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+        "WILDLIFE_AIRFLOW_URL": settings.airflow_url,
+        "WILDLIFE_AIRFLOW_TOKEN": client.token(),
+    }
+    command = [sys.executable, "-m", "wildlife.containers.reaper", *["--dry-run"] * dry_run]
+    return subprocess.run(command, env=environment).returncode
 
 
 def _up(settings: Settings) -> AirflowClient:

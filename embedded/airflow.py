@@ -21,6 +21,7 @@ from embedded.keys import keys_of
 from embedded.process import Program, StackError, require_free_port
 from embedded.settings import ROOT, Settings
 from embedded.store import store_environment
+from wildlife.settings import settings as plugin_settings
 
 #: In the order in which they are started; they are stopped in the reverse.
 _PARTS = {
@@ -29,6 +30,7 @@ _PARTS = {
     "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
 }
 _READY_SECONDS = 180
+_GPU_POOL = "One slot for each GPU that WILDLIFE_GPUS names; one for a machine without"
 
 
 def airflow_environment(
@@ -53,54 +55,64 @@ def airflow_environment(
         for name, value in environment.items()
         if not name.startswith(("AIRFLOW", "AWS_", "PYTHON"))
     }
-    return inherited | {
-        "AIRFLOW_HOME": str(settings.home / "airflow"),
-        "PYTHONPATH": str(ROOT),
-        "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}",
-        "WILDLIFE_BUCKET": settings.bucket,
-        "WILDLIFE_CACHE": str(settings.cache or settings.home / "cache"),
-        "WILDLIFE_CACHE_GB": str(settings.cache_gb),
-        "WILDLIFE_REVISION": _revision(),
-        "AIRFLOW_CONN_WILDLIFE_STORE": json.dumps(
-            {
-                "conn_type": "aws",
-                "login": store["AWS_ACCESS_KEY_ID"],
-                "password": store["AWS_SECRET_ACCESS_KEY"],
-                "extra": {
-                    "endpoint_url": store["AWS_ENDPOINT_URL"],
-                    "region_name": store["AWS_DEFAULT_REGION"],
-                },
-            }
-        ),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(settings.airflow_port),
-        "AIRFLOW__API__BASE_URL": settings.airflow_url,
-        "AIRFLOW__API__SECRET_KEY": keys["session"],
-        "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
-        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    }
+    own = {"WILDLIFE_DOCKER_NETWORK": "host"}  # the store listens on this machine's loopback alone
+    return (
+        own
+        | inherited
+        | {
+            "AIRFLOW_HOME": str(settings.home / "airflow"),
+            "PYTHONPATH": str(ROOT),
+            "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}",
+            "WILDLIFE_BUCKET": settings.bucket,
+            "WILDLIFE_CACHE": str(settings.cache or settings.home / "cache"),
+            "WILDLIFE_CACHE_GB": str(settings.cache_gb),
+            "WILDLIFE_REVISION": _revision(),
+            "WILDLIFE_RUNNER": settings.runner,
+            "AIRFLOW_CONN_WILDLIFE_STORE": json.dumps(
+                {
+                    "conn_type": "aws",
+                    "login": store["AWS_ACCESS_KEY_ID"],
+                    "password": store["AWS_SECRET_ACCESS_KEY"],
+                    "extra": {
+                        "endpoint_url": store["AWS_ENDPOINT_URL"],
+                        "region_name": store["AWS_DEFAULT_REGION"],
+                    },
+                }
+            ),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(settings.airflow_port),
+            "AIRFLOW__API__BASE_URL": settings.airflow_url,
+            "AIRFLOW__API__SECRET_KEY": keys["session"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+            # What died with a killed scheduler is tried again within a minute, not in five.
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+    )
 
 
 def start_airflow(settings: Settings) -> "AirflowClient":
     """Start what does not run yet, wait until it answers, and make the GPU pool.
 
     Raises:
-        StackError: a port is taken, or a part did not come up.
+        StackError: a port is taken, a part did not come up, or it runs with another runner.
     """
     programs = {name: Program(name, settings.home) for name in _PARTS}
     environment = airflow_environment(settings)
     if not any(program.find() for program in programs.values()):
         require_free_port(settings.airflow_port, "Airflow's page", "WILDLIFE_AIRFLOW_PORT")
         _migrate_database(settings, environment)
+    _require_same_runner(settings, any(program.find() for program in programs.values()))
     client = AirflowClient(settings)
     for name, program in programs.items():
         if not program.find():
@@ -108,7 +120,7 @@ def start_airflow(settings: Settings) -> "AirflowClient":
             program.start([_airflow(), *_PARTS[name]], environment)
     for program in programs.values():
         program.wait_until(client.is_ready, _READY_SECONDS)
-    client.ensure_pool("gpu", slots=1, description="One slot for each GPU; CPU machines count one")
+    client.ensure_pool("gpu", slots=plugin_settings().gpu_slots, description=_GPU_POOL)
     return client
 
 
@@ -196,7 +208,7 @@ class AirflowClient:
         try:
             answer = self._http.request(method, path, **arguments)
             if answer.status_code == 401:
-                self._log_in()
+                self._http.headers["Authorization"] = f"Bearer {self.token()}"
                 answer = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise StackError(
@@ -206,15 +218,20 @@ class AirflowClient:
             ) from error
         return answer
 
-    def _log_in(self) -> None:
+    def token(self) -> str:
+        """An access token of this user, for another program.
+
+        Raises:
+            StackError: Airflow refuses the password.
+        """
         login = {"username": "admin", "password": self.password()}
-        token = self._http.post("/auth/token", json=login)
-        if token.status_code != 201:
+        answer = self._http.post("/auth/token", json=login)
+        if answer.status_code != 201:
             raise StackError(
                 f"Airflow refused the password in {self.password_file}: what listens at "
                 f"{self._settings.airflow_url} is another Airflow, or the file is not its own"
             )
-        self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+        return str(answer.json()["access_token"])
 
 
 def _reason(answer: httpx.Response) -> str:
@@ -223,6 +240,21 @@ def _reason(answer: httpx.Response) -> str:
         return str(detail.get("reason", detail) if isinstance(detail, dict) else detail)
     except (ValueError, KeyError, TypeError):
         return answer.text[:300]
+
+
+def _require_same_runner(settings: Settings, is_running: bool) -> None:
+    """A running Airflow keeps the settings that it was started with."""
+    noted = settings.home / "run" / "runner"
+    if not is_running:
+        noted.parent.mkdir(parents=True, exist_ok=True)
+        noted.write_text(settings.runner)
+        return
+    runner = noted.read_text() if noted.exists() else "process"
+    if runner != settings.runner:
+        raise StackError(
+            f"Airflow runs with WILDLIFE_RUNNER={runner}, and {settings.runner} is asked for: "
+            "stop it with 'make down' first"
+        )
 
 
 def _migrate_database(settings: Settings, environment: Mapping[str, str]) -> None:

@@ -1,12 +1,14 @@
 """Settings of the embedded stack: environment variables ``WILDLIFE_…``, or lines of ``.env``."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+ENV_FILE = ROOT / ".env"
 
 #: How many ports from the S3 port on the store's parts take.
 STORE_PORTS = 10
@@ -23,10 +25,11 @@ class Settings(BaseSettings):
         airflow_port: Airflow's web page and API.
         bucket: name of the bucket.
         cache: the workers' folder of verified files; ``cache_gb`` is how large it may grow.
+        runner: what a step runs in: a process, which needs nothing more, or a container.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="WILDLIFE_", env_file=ROOT / ".env", extra="ignore", frozen=True
+        env_prefix="WILDLIFE_", env_file=ENV_FILE, extra="ignore", frozen=True
     )
 
     home: Path = ROOT / ".wildlife"
@@ -36,6 +39,7 @@ class Settings(BaseSettings):
 
     cache: Path | None = None
     cache_gb: float = Field(50.0, gt=0, allow_inf_nan=False)
+    runner: Literal["process", "docker"] = "process"
 
     @field_validator("home", "cache")
     @classmethod
@@ -59,3 +63,11 @@ class Settings(BaseSettings):
     @property
     def airflow_url(self) -> str:
         return f"http://127.0.0.1:{self.airflow_port}"
+
+
+def written_settings() -> dict[str, str]:
+    """The lines ``WILDLIFE_…`` of ``.env``, for programs that read the environment alone."""
+    written = dotenv_values(ENV_FILE)
+    return {
+        name: value for name, value in written.items() if name.startswith("WILDLIFE_") and value
+    }
