@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import logging
+import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -634,6 +636,77 @@ def test_an_image_of_other_code_than_the_dag_s_is_refused(container_program: Pro
     with pytest.raises(AirflowException, match=r"holds other code .* 'make image'") as failure:
         run()
     assert is_final(failure)
+
+
+def train(arm: int = 0) -> None:
+    step_operator("train_scratch", arm=arm).execute(context("train_scratch"))
+
+
+def test_a_gpu_that_is_demanded_and_not_there_is_told_before_anything_starts(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WILDLIFE_GPUS", "0")
+    with pytest.raises(AirflowFailException, match=r"demands GPU 0, and the Docker engine .*none$"):
+        train()
+    assert containers(client) == []
+
+
+def test_an_engine_that_cannot_give_the_gpu_it_promised_is_told(
+    engine: Engine, client: APIClient, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is real; its NVIDIA runtime is runc by another name, for there is no GPU here."""
+    monkeypatch.setenv("WILDLIFE_GPUS", "0,1")
+    monkeypatch.setenv("WILDLIFE_DOCKER_GPU_IMAGE", image)
+    engine.arguments.append("--add-runtime=nvidia=runc")
+    engine.restart()
+    try:
+        with pytest.raises(AirflowFailException, match=r"cannot give a GPU .*container toolkit"):
+            train(arm=1)
+        assert containers(client) == []
+    finally:
+        engine.arguments.pop()
+        engine.restart()
+
+
+def test_without_a_gpu_image_the_line_says_how_to_build_that(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.arguments.append("--add-runtime=nvidia=runc")
+    engine.restart()
+    try:
+        with pytest.raises(AirflowFailException, match="'make image TARGET=gpu'"):
+            train()
+    finally:
+        engine.arguments.pop()
+        engine.restart()
+
+
+def test_a_full_disk_of_the_engine_is_told_and_tried_again(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another engine, whose data lie on a small disk of their own."""
+    del engine  # only that there can be one
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk], check=True)
+    try:
+        with Engine(disk / "home") as small:
+            client = APIClient(base_url=small.url)
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                tar.addfile(tarfile.TarInfo("empty"))
+            changes = [f"LABEL wildlife.code={code_digest('tasks')}", 'ENTRYPOINT ["/nothing"]']
+            client.import_image_from_data(packed.getvalue(), repository="tiny", changes=changes)
+            monkeypatch.setenv("WILDLIFE_DOCKER_URL", small.url)
+            monkeypatch.setenv("WILDLIFE_DOCKER_IMAGE", "tiny")
+            with (disk / "filler").open("wb") as filler:
+                os.posix_fallocate(filler.fileno(), 0, shutil.disk_usage(disk).free)
+            with pytest.raises(AirflowException, match=r"is full .*docker system prune") as failure:
+                run()
+            assert not is_final(failure)
+            (disk / "filler").unlink()
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_an_option_out_of_range_starts_no_container(client: APIClient) -> None:

@@ -213,7 +213,11 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
         if self._killed:
             self._remove(container)
             raise AirflowException(f"{self.step} was stopped before it began")
-        self._reached.call(lambda client: _start_with(client, container, work.environment))
+        try:
+            self._reached.call(lambda client: _start_with(client, container, work.environment))
+        except StepError:
+            self._remove(container)
+            raise
         self.log.info("container %s of %s runs %s", container[:12], image.digest, self.step)
         return container
 
