@@ -13,7 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embedded.airflow import AirflowClient, airflow_environment, start_airflow, stop_airflow
+from embedded.airflow import (
+    AirflowClient,
+    airflow_environment,
+    runner_of,
+    start_airflow,
+    stop_airflow,
+)
 from embedded.bucket import SAMPLE_KEY, choose_archive, choose_weights, put_file
 from embedded.process import StackError, require_running, running_programs
 from embedded.run import headline, report_url, run_workflow, save_report
@@ -102,15 +108,22 @@ def _put(settings: Settings, name: str, key: str) -> None:
 
 def _reap(settings: Settings, dry_run: bool) -> int:
     """A program of its own, the one that a site runs on its GPU hosts."""
+    settings = settings.model_copy(update={"runner": runner_of(settings)})
     client = start_airflow(settings)
-    environment = airflow_environment(settings) | store_environment(settings)
-    environment |= {
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+    asked = {
         "WILDLIFE_AIRFLOW_URL": settings.airflow_url,
         "WILDLIFE_AIRFLOW_TOKEN": client.token(),
     }
-    command = [sys.executable, "-m", "wildlife.containers.reaper", *["--dry-run"] * dry_run]
-    return subprocess.run(command, env=environment).returncode
+    return _reaper(settings, *["--dry-run"] * dry_run, **asked).returncode
+
+
+def _reaper(
+    settings: Settings, *arguments: str, **environment: str
+) -> "subprocess.CompletedProcess[bytes]":
+    everything = airflow_environment(settings) | store_environment(settings) | environment
+    everything["PYTHONPATH"] = f"{ROOT}:{ROOT / 'plugins'}"
+    command = [sys.executable, "-m", "wildlife.containers.reaper", *arguments]
+    return subprocess.run(command, env=everything)
 
 
 def _up(settings: Settings) -> AirflowClient:
@@ -128,6 +141,8 @@ def _down(settings: Settings) -> None:
         print("stopping Airflow and the store; a step that runs gets time to finish writing")
     # In any case: a program that was killed may have left processes behind.
     stop_airflow(settings)
+    if running and runner_of(settings) == "docker":
+        _reaper(settings, "--all")  # what they save, they save in the store
     stop_store(settings)
     print("stopped" if running else "nothing was running")
 

@@ -242,14 +242,24 @@ def _reason(answer: httpx.Response) -> str:
         return answer.text[:300]
 
 
+def runner_of(settings: Settings) -> str:
+    """What the steps of the last started Airflow run in."""
+    noted = _runner_file(settings)
+    return noted.read_text() if noted.exists() else "process"
+
+
+def _runner_file(settings: Settings) -> Path:
+    return settings.home / "run" / "runner"
+
+
 def _require_same_runner(settings: Settings, is_running: bool) -> None:
     """A running Airflow keeps the settings that it was started with."""
-    noted = settings.home / "run" / "runner"
     if not is_running:
+        noted = _runner_file(settings)
         noted.parent.mkdir(parents=True, exist_ok=True)
         noted.write_text(settings.runner)
         return
-    runner = noted.read_text() if noted.exists() else "process"
+    runner = runner_of(settings)
     if runner != settings.runner:
         raise StackError(
             f"Airflow runs with WILDLIFE_RUNNER={runner}, and {settings.runner} is asked for: "

@@ -1,5 +1,6 @@
 """Settings of the Airflow side: environment variables ``WILDLIFE_…`` of scheduler and workers."""
 
+import re
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tasks.contract.errors import ConfigurationError
+
+#: As NVIDIA's tools name them: by number, or by UUID.
+_GPU_ID = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
 
 GpuChoice = Literal["auto", "none"] | tuple[str, ...]
 Chosen = TypeVar("Chosen", bound=BaseSettings)
@@ -35,8 +39,8 @@ class Settings(BaseSettings):
     runner: Literal["docker", "process"] = "docker"
     gpus: Annotated[GpuChoice, NoDecode] = "auto"
     retries: int = Field(2, ge=0, le=10)
-    retry_seconds: float = Field(30, ge=0)
-    step_timeout_hours: float = Field(24, gt=0)
+    retry_seconds: float = Field(30, ge=0, allow_inf_nan=False)
+    step_timeout_hours: float = Field(24, gt=0, allow_inf_nan=False)
     stop_seconds: int = Field(60, ge=0)
 
     @field_validator("gpus", mode="before")
@@ -45,7 +49,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str) or value in ("auto", "none"):
             return value
         ids = tuple(part.strip() for part in value.split(","))
-        if not all(ids):
+        if not all(map(_GPU_ID.fullmatch, ids)) or len(set(ids)) < len(ids):
             raise ValueError("give 'auto', 'none', or device ids with commas between, as in 0,1")
         return ids
 
@@ -98,14 +102,14 @@ class DockerSettings(BaseSettings):
     connection: str = ""
     network: str = "bridge"
     extra_hosts: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
-    memory_gb: float | None = Field(None, ge=0.25)
-    cpus: float | None = Field(None, gt=0)
+    memory_gb: float | None = Field(None, ge=0.25, allow_inf_nan=False)
+    cpus: float | None = Field(None, gt=0, allow_inf_nan=False)
     shm_mb: int = Field(256, ge=1)
     tmp_mb: int = Field(1024, ge=16)
     pids: int = Field(4096, ge=64)
     user: str = Field("10001:10001", pattern=r"^\d+:\d+$")
-    cache: str = Field("wildlife-cache", min_length=1)
-    patience_seconds: float = Field(300, ge=0)
+    cache: str = Field("wildlife-cache", pattern=r"^(/.*|[a-zA-Z0-9][a-zA-Z0-9_.-]+)$")
+    patience_seconds: float = Field(300, ge=0, allow_inf_nan=False)
 
     @field_validator("extra_hosts", mode="before")
     @classmethod

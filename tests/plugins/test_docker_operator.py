@@ -12,6 +12,7 @@ import tarfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.plugins.tasks_of_airflow import StateFile, TaskLog, context
 from tests.plugins.waiting import is_running, wait_for
 from tests.ports import free_ports
 from tests.preprocess.archives import class_folders, zip_of
+from wildlife.containers import stopper
 from wildlife.containers.labels import BUCKET
 from wildlife.operators import step_operator
 from wildlife.operators.base import StepOperator
@@ -338,6 +340,21 @@ def test_running_out_of_memory_is_told_with_the_limit_and_is_final(
     assert is_final(failure)
 
 
+def test_a_step_that_succeeded_is_believed_although_a_child_ran_out_of_memory(
+    container_program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WILDLIFE_DOCKER_MEMORY_GB", "0.25")
+    container_program(
+        """
+        import subprocess, sys
+        hungry = "taken = [bytearray(b'1' * 10_000_000) for _ in range(100)]"
+        assert subprocess.run([sys.executable, "-c", hungry]).returncode == -9
+        """
+    )
+    with pytest.raises(AirflowException, match="exit status 0, but left no record"):
+        run()
+
+
 # What it survives
 
 
@@ -566,6 +583,25 @@ def test_a_step_that_does_not_listen_is_killed_when_its_time_is_over(
     wait_for(lambda: containers(client) == [])
 
 
+def test_what_is_saving_is_not_asked_to_stop_a_second_time(
+    engine: Engine, client: APIClient, container_program: Program, worker: Worker, tmp_path: Path
+) -> None:
+    container_program(patient(save=6))
+    step = start_worker(worker, tmp_path, hears_airflow=True)
+    log = tmp_path / "try1.log"
+    wait_for(lambda: log.exists() and "line 3" in printed(log))
+    container = only(client)["Id"]
+    step.send_signal(signal.SIGTERM)
+    wait_for(lambda: only(client)["Name"].endswith(".stopping"))
+    name = only(client)["Name"].lstrip("/")
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(stopper.stop, APIClient(engine.url), container, name, 20)
+        followed = b"".join(client.logs(container, stream=True, follow=True))
+        assert second.result()
+    assert followed.count(b"saving") == 1
+    assert followed.endswith(b"saving\nsaved\n")
+
+
 @pytest.mark.parametrize(
     ("state", "goes"), [("failed", True), ("success", True), (None, True), ("running", False)]
 )
@@ -707,6 +743,16 @@ def test_a_full_disk_of_the_engine_is_told_and_tried_again(
             (disk / "filler").unlink()
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_network_that_there_is_not_is_one_line_and_leaves_no_container(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WILDLIFE_DOCKER_NETWORK", "nowhere")
+    with pytest.raises(AirflowFailException, match=r"nowhere .*WILDLIFE_DOCKER_") as failure:
+        run()
+    assert "\n" not in str(failure.value)
+    assert containers(client) == []
 
 
 def test_an_option_out_of_range_starts_no_container(client: APIClient) -> None:

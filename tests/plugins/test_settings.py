@@ -45,6 +45,10 @@ def test_extra_hosts_are_pairs_and_may_be_of_ipv6(monkeypatch: pytest.MonkeyPatc
     [
         ("WILDLIFE_RUNNER", "podman"),
         ("WILDLIFE_GPUS", "0,,1"),
+        ("WILDLIFE_GPUS", "0,0"),
+        ("WILDLIFE_GPUS", "all"),
+        ("WILDLIFE_STEP_TIMEOUT_HOURS", "inf"),
+        ("WILDLIFE_DOCKER_CACHE", "~/cache"),
         ("WILDLIFE_STOP_SECONDS", "soon"),
         ("WILDLIFE_DOCKER_URL", "localhost:2375"),
         ("WILDLIFE_DOCKER_MEMORY_GB", "0.01"),

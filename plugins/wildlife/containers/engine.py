@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import requests
 import urllib3
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from docker import APIClient
 from docker.errors import APIError, DockerException, NotFound
 from paramiko import SSHException
@@ -114,7 +114,15 @@ class Engine:
         except NotFound:
             raise
         except APIError as error:
-            raise _explained(error, self.url) from error
+            said = str(error.explanation or error)
+            raise explained(said, error.status_code, self.url) from error
+        except StepError:
+            raise
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(
+                f"the Airflow connection that WILDLIFE_DOCKER_CONNECTION names cannot be used "
+                f"({error}): make one of type 'docker' with the registry, a login and a password"
+            ) from error
         except (
             AirflowException,
             DockerException,
@@ -130,8 +138,14 @@ class Engine:
             ) from error
 
 
-def _explained(error: APIError, url: str) -> StepError:
-    said = " ".join(str(error.explanation or error).split())[:300]
+def explained(said: str, status: int | None, url: str) -> StepError:
+    """What an engine's refusal means to us.
+
+    Args:
+        said: its own words.
+        status: of its HTTP answer, if that had one.
+    """
+    said = " ".join(said.split())[:300]
     lower = said.lower()
     if "no space left on device" in lower or "disk quota exceeded" in lower:
         return UnavailableError(
@@ -144,12 +158,12 @@ def _explained(error: APIError, url: str) -> StepError:
             "toolkit there, or set WILDLIFE_GPUS=none"
         )
     refused = ("unauthorized", "denied", "no basic auth credentials")
-    if error.status_code in (401, 403) or any(word in lower for word in refused):
+    if status in (401, 403) or any(word in lower for word in refused):
         return AccessDeniedError(
             f"the Docker engine at {url} refused ({said}): check the worker's rights there and "
             "the login of the connection that WILDLIFE_DOCKER_CONNECTION names"
         )
-    if error.status_code in (400, 404):
+    if status in (400, 404) or "manifest unknown" in lower:
         return ConfigurationError(
             f"the Docker engine at {url} cannot do this ({said}): check the settings "
             "WILDLIFE_DOCKER_…"

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from docker import APIClient
 from docker.errors import NotFound
 
 from tasks.contract.code import code_digest
 from tasks.contract.errors import ConfigurationError, StepError
-from wildlife.containers.engine import Engine
+from wildlife.containers.engine import Engine, explained
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -83,14 +84,17 @@ def _require_own_code(name: str, labels: Mapping[str, str], build: str) -> None:
 
 
 def _pull(engine: Engine, name: str, log: "Logger") -> None:
-    log.info("pulling %s", name)
-    try:
-        for said in engine.call(lambda client: client.pull(name, stream=True, decode=True)):
-            if "error" in said:
-                raise ConfigurationError(str(said["error"]))
+    def pull(client: APIClient) -> None:
+        for said in client.pull(name, stream=True, decode=True):
+            if "error" in said:  # the engine's answer began well, so this is all there is of it
+                raise explained(str(said["error"]), None, engine.url)
             # A line for each layer; what moves in between is for a terminal.
             if said.get("status") in ("Pull complete", "Already exists") or "id" not in said:
                 log.info("%s %s", said.get("id", ""), said.get("status", ""))
+
+    log.info("pulling %s", name)
+    try:
+        engine.call(pull)
     except NotFound as error:
         raise ConfigurationError(
             f"the image {name!r} is not in its registry ({error.explanation}): check its name, "

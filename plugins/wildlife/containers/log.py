@@ -1,5 +1,6 @@
 """What a container prints, from where it was last read. Nothing of it is kept in memory."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from docker import APIClient
 
 #: A line is cut here, so that a program gone wild cannot fill anybody's log.
 _LINE_CHARACTERS = 8192
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def lines_after(client: APIClient, container: str, stamp: str) -> Iterator[Line]
     )
     for frame in frames:
         written, _, text = frame.decode(errors="replace").partition(" ")
-        if written > stamp:
+        if _STAMP.fullmatch(written) and written > stamp:  # else it is a fault of the log itself
             yield Line(written, text.rstrip("\r\n")[:_LINE_CHARACTERS])
 
 

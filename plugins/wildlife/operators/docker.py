@@ -29,12 +29,12 @@ from tasks.contract.errors import ConfigurationError, StepError, UnavailableErro
 from tasks.contract.store import StoreSettings
 from wildlife.containers import stopper
 from wildlife.containers.confinement import host_config
-from wildlife.containers.engine import Engine, local_url
+from wildlife.containers.engine import Engine, explained, local_url
 from wildlife.containers.gpus import device_requests
 from wildlife.containers.image import find_image
 from wildlife.containers.labels import COMMAND, STOPPING, Owner, bucket_label
 from wildlife.containers.log import last_lines, lines_after, parse_time
-from wildlife.containers.reaper import NoSuchTaskError, dead_containers
+from wildlife.containers.reaper import NoSuchTaskError, all_containers, dead_containers
 from wildlife.operators.base import Outcome, StepOperator
 from wildlife.settings import docker_settings, settings
 
@@ -158,6 +158,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
         position = _LogPosition(context.get("task_state_store"), container, self.log)
         try:
             state = self._followed(container, position)
+            self._outcome = self._outcome_of(container, state)
         except (AirflowTaskTimeout, KeyboardInterrupt, SystemExit):
             self._stop_and_show(container, position)
             raise
@@ -166,7 +167,9 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
                 f"the container {container[:12]} of {self.step} was removed while it ran: "
                 "it is tried again"
             ) from None
-        self._outcome = self._outcome_of(container, state)
+        except ConfigurationError:  # it has ended, and would end so again
+            self._remove(container)
+            raise
         self._remove(container)
         return self._outcome
 
@@ -180,7 +183,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
         self._killed = True
         if self._container is not None:
             self.log.info("stopping the container %s", self._container[:12])
-            self._leave_to_stopper({self._container: self._container_name})
+            self._leave_to_stopper({self._container: str(self._container_name)})
             self._container = None
 
     # Starting
@@ -196,7 +199,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
         name = chosen.gpu_image if devices else chosen.image
         build = "make image TARGET=gpu" if devices else "make image"
         image = find_image(self._reached, name, chosen.pull, build, self.log)
-        created = self._reached.call(
+        container: str = self._reached.call(
             lambda client: client.create_container(
                 image=image.id,
                 name=work.owner.name(work.try_number),
@@ -208,15 +211,16 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
                 stop_timeout=settings().stop_seconds,
                 host_config=host_config(client, chosen, devices),
             )
-        )
-        container: str = created["Id"]
+        )["Id"]
         if self._killed:
             self._remove(container)
             raise AirflowException(f"{self.step} was stopped before it began")
         try:
             self._reached.call(lambda client: _start_with(client, container, work.environment))
-        except StepError:
+        except (StepError, NotFound) as error:
             self._remove(container)
+            if isinstance(error, NotFound):  # a network that there is not, say
+                raise explained(str(error.explanation), 404, self._reached.url) from error
             raise
         self.log.info("container %s of %s runs %s", container[:12], image.digest, self.step)
         return container
@@ -231,7 +235,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
         """Give it a name of this try, so that an earlier one that still breathes lets go of it."""
         name = self._work.owner.name(self._work.try_number)
         with suppress(NotFound):
-            self._patiently(lambda client: client.rename(container, name))
+            self._patiently(lambda client: _rename(client, container, name))
         self._container, self._container_name = container, name
         if self._killed:
             self.on_kill()
@@ -261,7 +265,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
             ConfigurationError: the step reached its memory limit; another try would as well.
         """
         limit = docker_settings().memory_gb
-        if state["OOMKilled"] and limit is not None:
+        if state["OOMKilled"] and state["ExitCode"] != 0 and limit is not None:
             raise ConfigurationError(
                 f"{self.step} needs more memory than its limit of {limit:g} GB (exit status "
                 f"{state['ExitCode']}): raise WILDLIFE_DOCKER_MEMORY_GB, or lower batch_size"
@@ -288,24 +292,12 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
         """See that a leftover of an earlier try is gone."""
         seconds = settings().stop_seconds
         with suppress(NotFound):
-            name = self._patiently(lambda client: client.inspect_container(container))["Name"]
-            if name.endswith(STOPPING):  # it saves what it has: to hurry it would lose that
-                self.log.info("waiting for the container %s, which is stopping", container[:12])
-                self._wait_until_gone(container, seconds)
-            else:
-                self.log.info("removing the container %s of an earlier try", container[:12])
-                self._reached.call(
-                    lambda client: stopper.stop(client, container, name.lstrip("/"), seconds)
-                )
-            self._remove(container)
-
-    def _wait_until_gone(self, container: str, seconds: float) -> None:
-        deadline = time.monotonic() + seconds + 5
-        while time.monotonic() < deadline:
             found = self._patiently(lambda client: client.inspect_container(container))
-            if not found["State"]["Running"]:
-                return
-            time.sleep(_POLL_SECONDS)
+            name = found["Name"].lstrip("/")
+            what = "which is stopping" if name.endswith(STOPPING) else "of an earlier try"
+            self.log.info("waiting for the end of the container %s, %s", container[:12], what)
+            self._reached.call(lambda client: stopper.stop(client, container, name, seconds))
+            self._remove(container)
 
     def _remove(self, container: str) -> None:
         self._container = None
@@ -315,7 +307,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
             self.log.warning("the container %s is left behind: %s", container[:12], error)
 
     def _reap_dead(self, context: Context) -> None:
-        """Have the containers of dead runs removed; nobody waits for that."""
+        """Have the containers of dead runs removed; nobody waits for that, and nothing fails."""
 
         def state_of(owner: Owner) -> str | None:
             states = context["ti"].get_task_states(
@@ -328,16 +320,22 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
             return state
 
         bucket = self._work.bucket
-        dead = self._patiently(lambda client: dead_containers(client, bucket, state_of))
-        for container, owner in dead.items():
+        found = self._patiently(lambda client: all_containers(client, bucket))
+        others = [one for one in found if one.owner != self._work.owner]
+        try:
+            dead = dead_containers(others, state_of)
+        except (AirflowRuntimeError, OSError) as error:
+            self.log.warning("containers of dead runs were not looked for: %s", error)
+            return
+        for one in dead:
             self.log.warning(
                 "the container %s of %s in run %s works for nobody: stopping it",
-                *(container[:12], owner.task_id, owner.run_id),
+                *(one.id[:12], one.owner.task_id, one.owner.run_id),
             )
         if dead:
-            self._leave_to_stopper(dict.fromkeys(dead))
+            self._leave_to_stopper({one.id: one.name for one in dead})
 
-    def _leave_to_stopper(self, containers: Mapping[str, str | None]) -> None:
+    def _leave_to_stopper(self, containers: Mapping[str, str]) -> None:
         program = subprocess.Popen(
             [sys.executable, "-I", str(Path(stopper.__file__))],
             stdin=subprocess.PIPE,
@@ -374,9 +372,11 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
     def _connect(self) -> APIClient:
         """A new connection by Airflow's own hook, which also logs in to a private registry."""
         self.__dict__.pop("hook", None)
-        with stopper.own_certificates():
+        with stopper.apart_from_the_web():
             client = self.cli
         client.trust_env = False
+        # docker-py would wait for ever for the rest of a log whose connection has died.
+        client._disable_socket_timeout = lambda _socket: None
         return client
 
 
@@ -405,6 +405,13 @@ class _LogPosition:
             self._remembered = self.stamp
         except (AirflowRuntimeError, OSError) as error:
             self._log.warning("Airflow did not keep the log's position: %s", error)
+
+
+def _rename(client: APIClient, container: str, name: str) -> None:
+    """May be asked twice; and who has asked it to stop must be heard."""
+    known = client.inspect_container(container)["Name"].lstrip("/")
+    if known != name and not known.endswith(STOPPING):
+        client.rename(container, name)
 
 
 def _start_with(client: APIClient, container: str, environment: Mapping[str, str]) -> None:
