@@ -50,8 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     _keep_loopback_off_proxies()
     try:
-        for name, value in written_settings().items():
-            os.environ.setdefault(name, value)
         settings = _settings()
         if given.command == "run":
             _run(settings, given.archive, _parsed(given.options))
@@ -164,7 +162,10 @@ def _keep_loopback_off_proxies() -> None:
 
 
 def _settings() -> Settings:
+    """This machine's settings; lines of ``.env`` are put where Airflow and the steps look, too."""
     try:
+        for name, value in written_settings().items():
+            os.environ.setdefault(name, value)
         return Settings()
     except ValidationError as error:
         fault = error.errors()[0]

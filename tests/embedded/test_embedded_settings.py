@@ -10,7 +10,7 @@ import pytest
 
 from embedded.__main__ import _parsed, main
 from embedded.process import Program, StackError
-from embedded.settings import Settings
+from embedded.settings import Settings, written_settings
 
 
 def test_a_relative_home_is_taken_from_where_the_user_stands(
@@ -59,6 +59,23 @@ def test_a_home_that_is_a_file_is_one_line(
     monkeypatch.setenv("WILDLIFE_HOME", str(file))
     assert main(["up"]) == 1
     assert capsys.readouterr().err.startswith("up: Not a directory")
+
+
+def test_an_env_file_that_is_no_text_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_bytes(b"WILDLIFE_BUCKET=\xff\n")
+    monkeypatch.setattr("embedded.settings.ENV_FILE", tmp_path / ".env")
+    assert main(["up"]) == 1
+    assert capsys.readouterr().err.startswith("up: .env is not UTF-8 text")
+
+
+def test_lines_of_the_env_file_reach_the_programs_that_are_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("WILDLIFE_GPUS=0,1\nWILDLIFE_HOME=\nOTHER=1\n")
+    monkeypatch.setattr("embedded.settings.ENV_FILE", tmp_path / ".env")
+    assert written_settings() == {"WILDLIFE_GPUS": "0,1"}
 
 
 def test_down_ends_what_a_killed_stack_left_behind(
