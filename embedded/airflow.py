@@ -50,55 +50,51 @@ def airflow_environment(
         },
     )
     store = store_environment(settings)
-    inherited = {
+    # The store listens on this machine's loopback alone.
+    inherited = {"WILDLIFE_DOCKER_NETWORK": "host"} | {
         name: value
         for name, value in environment.items()
         if not name.startswith(("AIRFLOW", "AWS_", "PYTHON"))
     }
-    own = {"WILDLIFE_DOCKER_NETWORK": "host"}  # the store listens on this machine's loopback alone
-    return (
-        own
-        | inherited
-        | {
-            "AIRFLOW_HOME": str(settings.home / "airflow"),
-            "PYTHONPATH": str(ROOT),
-            "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}",
-            "WILDLIFE_BUCKET": settings.bucket,
-            "WILDLIFE_CACHE": str(settings.cache or settings.home / "cache"),
-            "WILDLIFE_CACHE_GB": str(settings.cache_gb),
-            "WILDLIFE_REVISION": _revision(),
-            "WILDLIFE_RUNNER": settings.runner,
-            "AIRFLOW_CONN_WILDLIFE_STORE": json.dumps(
-                {
-                    "conn_type": "aws",
-                    "login": store["AWS_ACCESS_KEY_ID"],
-                    "password": store["AWS_SECRET_ACCESS_KEY"],
-                    "extra": {
-                        "endpoint_url": store["AWS_ENDPOINT_URL"],
-                        "region_name": store["AWS_DEFAULT_REGION"],
-                    },
-                }
-            ),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(settings.airflow_port),
-            "AIRFLOW__API__BASE_URL": settings.airflow_url,
-            "AIRFLOW__API__SECRET_KEY": keys["session"],
-            "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
-            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-            # What died with a killed scheduler is tried again within a minute, not in five.
-            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        }
-    )
+    return inherited | {
+        "AIRFLOW_HOME": str(settings.home / "airflow"),
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}",
+        "WILDLIFE_BUCKET": settings.bucket,
+        "WILDLIFE_CACHE": str(settings.cache or settings.home / "cache"),
+        "WILDLIFE_CACHE_GB": str(settings.cache_gb),
+        "WILDLIFE_REVISION": _revision(),
+        "WILDLIFE_RUNNER": settings.runner,
+        "AIRFLOW_CONN_WILDLIFE_STORE": json.dumps(
+            {
+                "conn_type": "aws",
+                "login": store["AWS_ACCESS_KEY_ID"],
+                "password": store["AWS_SECRET_ACCESS_KEY"],
+                "extra": {
+                    "endpoint_url": store["AWS_ENDPOINT_URL"],
+                    "region_name": store["AWS_DEFAULT_REGION"],
+                },
+            }
+        ),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__BASE_URL": settings.airflow_url,
+        "AIRFLOW__API__SECRET_KEY": keys["session"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        # What died with a killed scheduler is tried again within a minute, not in five.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
 
 
 def start_airflow(settings: Settings) -> "AirflowClient":
@@ -109,10 +105,11 @@ def start_airflow(settings: Settings) -> "AirflowClient":
     """
     programs = {name: Program(name, settings.home) for name in _PARTS}
     environment = airflow_environment(settings)
-    if not any(program.find() for program in programs.values()):
+    is_running = any(program.find() for program in programs.values())
+    if not is_running:
         require_free_port(settings.airflow_port, "Airflow's page", "WILDLIFE_AIRFLOW_PORT")
         _migrate_database(settings, environment)
-    _require_same_runner(settings, any(program.find() for program in programs.values()))
+    _require_same_runner(settings, is_running)
     client = AirflowClient(settings)
     for name, program in programs.items():
         if not program.find():

@@ -96,6 +96,12 @@ class Stack:
         assert found is not None
         return found
 
+    def kill_scheduler(self) -> None:
+        """With all its workers, as a machine that loses its power does."""
+        scheduler = self.scheduler()
+        for process in [scheduler, *scheduler.children(recursive=True)]:
+            process.kill()
+
     def task_process(self) -> psutil.Process:
         """The process in which Airflow runs the one running task."""
         (task,) = (task for worker in self.scheduler().children() for task in worker.children())
@@ -163,9 +169,7 @@ def test_a_training_outlives_its_worker_its_scheduler_and_its_engine(
 
     # The scheduler is killed with all its workers: so does the next one's.
     before = stack.epoch(run)
-    doomed = [stack.scheduler(), *stack.scheduler().children(recursive=True)]
-    for process in doomed:
-        process.kill()
+    stack.kill_scheduler()
     make("up", stack.environment)
     wait_for(lambda: stack.is_try(run, 3), seconds=180)
     wait_for(lambda: "Reconnecting to existing job" in stack.log(run, 3), seconds=60)
@@ -202,9 +206,7 @@ def test_a_training_outlives_its_worker_its_scheduler_and_its_engine(
 def test_make_reap_removes_the_container_of_a_dead_run(stack: Stack) -> None:
     make("up", stack.environment)
     stack.begin("orphaned", scratch_learning_rate=0.0005)
-    doomed = [stack.scheduler(), *stack.scheduler().children(recursive=True)]
-    for process in doomed:
-        process.kill()
+    stack.kill_scheduler()
     stack.set_state("orphaned", "failed")
     assert len(stack.containers()) == 1
     listed = make("reap", stack.environment, "DRY_RUN=1")

@@ -166,8 +166,9 @@ def is_final(failure: pytest.ExceptionInfo[AirflowException]) -> bool:
 
 
 def printed(file: Path) -> list[str]:
-    """The program's own lines in a worker's log."""
-    return [line for line in file.read_text().splitlines() if line.startswith(("line", "sav"))]
+    """The program's own lines in a worker's log, which may not be there yet."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [line for line in lines if line.startswith(("line", "sav"))]
 
 
 def running(client: APIClient) -> bool:
@@ -292,7 +293,7 @@ def test_the_store_s_keys_reach_the_step_and_appear_nowhere_else(
         """
     )
     start_worker(worker, tmp_path)
-    wait_for(lambda: (tmp_path / "try1.log").exists() and len(printed(tmp_path / "try1.log")) >= 5)
+    wait_for(lambda: len(printed(tmp_path / "try1.log")) >= 5)
     secret, key = store_env["AWS_SECRET_ACCESS_KEY"], store_env["AWS_ACCESS_KEY_ID"]
     assert hashlib.sha256(secret.encode()).hexdigest() in printed(tmp_path / "try1.log")[0]
     for place in (json.dumps(only(client)), (tmp_path / "try1.log").read_text()):
@@ -363,16 +364,14 @@ def test_a_retry_after_a_killed_worker_goes_on_with_the_same_container(
 ) -> None:
     container_program(patient(lines=30))
     first = start_worker(worker, tmp_path)
-    wait_for(
-        lambda: (tmp_path / "try1.log").exists() and "line 14" in printed(tmp_path / "try1.log")
-    )
+    wait_for(lambda: "line 14" in printed(tmp_path / "try1.log"))
     container = only(client)["Id"]
     first.kill()
     first.wait()
     time.sleep(1)
     assert only(client)["State"]["Running"]
     start_worker(worker, tmp_path, try_number=2)
-    wait_for(lambda: (tmp_path / "try2.log").exists() and printed(tmp_path / "try2.log"))
+    wait_for(lambda: printed(tmp_path / "try2.log"))
     assert only(client)["Id"] == container
     wait_for(lambda: "line 29" in printed(tmp_path / "try2.log"))
     shown = printed(tmp_path / "try1.log") + printed(tmp_path / "try2.log")
@@ -393,7 +392,7 @@ def test_a_container_that_airflow_was_not_told_of_is_found_by_its_labels(
     first.wait()
     (tmp_path / "state.json").unlink(missing_ok=True)
     start_worker(worker, tmp_path, try_number=2)
-    wait_for(lambda: (tmp_path / "try2.log").exists() and printed(tmp_path / "try2.log"))
+    wait_for(lambda: printed(tmp_path / "try2.log"))
     assert only(client)["Id"] == container
 
 
@@ -450,9 +449,7 @@ def test_a_restart_of_the_engine_that_lets_containers_live_goes_unnoticed(
     try:
         container_program(patient(lines=40))
         step = start_worker(worker, tmp_path)
-        wait_for(
-            lambda: (tmp_path / "try1.log").exists() and "line 3" in printed(tmp_path / "try1.log")
-        )
+        wait_for(lambda: "line 3" in printed(tmp_path / "try1.log"))
         container = only(client)["Id"]
         engine.restart(live_restore=True)
         assert only(client)["Id"] == container
@@ -469,7 +466,7 @@ def test_a_restart_of_the_engine_that_ends_containers_is_tried_again(
     container_program(patient(save=2))
     step = start_worker(worker, tmp_path)
     log = tmp_path / "try1.log"
-    wait_for(lambda: log.exists() and "line 3" in printed(log))
+    wait_for(lambda: "line 3" in printed(log))
     engine.restart()
     wait_for(lambda: not is_running(step.pid), seconds=60)
     assert printed(log)[-2:] == ["saving", "saved"]
@@ -485,7 +482,7 @@ def test_an_engine_that_was_killed_is_waited_for(
     container_program(patient())
     step = start_worker(worker, tmp_path)
     log = tmp_path / "try1.log"
-    wait_for(lambda: log.exists() and "line 3" in printed(log))
+    wait_for(lambda: "line 3" in printed(log))
     engine.kill()
     wait_for(lambda: "does not answer" in log.read_text())
     engine.start()
@@ -518,7 +515,7 @@ def test_a_step_that_airflow_stops_gets_its_time_although_the_worker_is_killed(
     container_program(patient(save=6))
     step = start_worker(worker, tmp_path, hears_airflow=True)
     log = tmp_path / "try1.log"
-    wait_for(lambda: log.exists() and "line 3" in printed(log))
+    wait_for(lambda: "line 3" in printed(log))
     container = only(client)["Id"]
     step.send_signal(signal.SIGTERM)
     time.sleep(2)
@@ -536,7 +533,7 @@ def test_the_next_try_waits_for_a_container_that_is_saving(
     container_program(patient(save=15))
     step = start_worker(worker, tmp_path, hears_airflow=True)
     log = tmp_path / "try1.log"
-    wait_for(lambda: log.exists() and "line 3" in printed(log))
+    wait_for(lambda: "line 3" in printed(log))
     first = only(client)["Id"]
     step.send_signal(signal.SIGTERM)
     time.sleep(1)
@@ -554,10 +551,10 @@ def test_an_earlier_try_that_still_breathes_cannot_stop_what_a_later_one_has_tak
 ) -> None:
     container_program(patient())
     first = start_worker(worker, tmp_path, hears_airflow=True)
-    wait_for(lambda: (tmp_path / "try1.log").exists() and printed(tmp_path / "try1.log"))
+    wait_for(lambda: printed(tmp_path / "try1.log"))
     container = only(client)["Id"]
     start_worker(worker, tmp_path, try_number=2)
-    wait_for(lambda: (tmp_path / "try2.log").exists() and printed(tmp_path / "try2.log"))
+    wait_for(lambda: printed(tmp_path / "try2.log"))
     first.send_signal(signal.SIGTERM)
     time.sleep(3)
     assert (only(client)["Id"], only(client)["State"]["Running"]) == (container, True)
@@ -576,7 +573,7 @@ def test_a_step_that_does_not_listen_is_killed_when_its_time_is_over(
         "print('line 0', flush=True); time.sleep(300)"
     )
     step = start_worker(worker, tmp_path, hears_airflow=True)
-    wait_for(lambda: (tmp_path / "try1.log").exists() and printed(tmp_path / "try1.log"))
+    wait_for(lambda: printed(tmp_path / "try1.log"))
     step.send_signal(signal.SIGTERM)
     time.sleep(1)
     step.kill()
@@ -589,7 +586,7 @@ def test_what_is_saving_is_not_asked_to_stop_a_second_time(
     container_program(patient(save=6))
     step = start_worker(worker, tmp_path, hears_airflow=True)
     log = tmp_path / "try1.log"
-    wait_for(lambda: log.exists() and "line 3" in printed(log))
+    wait_for(lambda: "line 3" in printed(log))
     container = only(client)["Id"]
     step.send_signal(signal.SIGTERM)
     wait_for(lambda: only(client)["Name"].endswith(".stopping"))

@@ -11,6 +11,7 @@ from docker.errors import NotFound
 from tasks.contract.code import code_digest
 from tasks.contract.errors import ConfigurationError, StepError
 from wildlife.containers.engine import Engine, explained
+from wildlife.settings import DockerSettings
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -35,28 +36,32 @@ class Image:
     digest: str
 
 
-def find_image(engine: Engine, name: str, pull: str, build: str, log: "Logger") -> Image:
-    """The image of this name, pulled if that is how it is to be had.
+def find_image(engine: Engine, chosen: DockerSettings, gpu: bool, log: "Logger") -> Image:
+    """The image that the settings name, pulled if that is how it is to be had.
 
     A name without a registry is one that was built on the engine; it is never pulled, because a
     stranger may have put something of that name on a public registry.
 
     Args:
-        pull: ``missing`` or ``always``.
-        build: the command that builds it.
+        gpu: whether the one for steps that got a GPU.
 
     Raises:
         ConfigurationError: it is not there, or holds other code than this DAG.
     """
+    name, build, setting = (
+        (chosen.gpu_image, "make image TARGET=gpu", "WILDLIFE_DOCKER_GPU_IMAGE")
+        if gpu
+        else (chosen.image, "make image", "WILDLIFE_DOCKER_IMAGE")
+    )
     remote = _REGISTRY.match(name) is not None
-    found = None if remote and pull == "always" else _inspected(engine, name)
+    found = None if remote and chosen.pull == "always" else _inspected(engine, name)
     if found is None and remote:
         _pull(engine, name, log)
         found = _inspected(engine, name)
     if found is None:
         raise ConfigurationError(
             f"there is no image {name!r} at the Docker engine {engine.url}: build it there with "
-            f"'{build}', or set {_setting(build)} to another"
+            f"'{build}', or set {setting} to another"
         )
     labels = found.get("Config", {}).get("Labels") or {}
     _require_own_code(name, labels, build)
@@ -102,7 +107,3 @@ def _pull(engine: Engine, name: str, log: "Logger") -> None:
         ) from error
     except StepError as error:
         raise type(error)(f"the image {name!r} cannot be pulled: {error}") from error
-
-
-def _setting(build: str) -> str:
-    return "WILDLIFE_DOCKER_GPU_IMAGE" if "TARGET=gpu" in build else "WILDLIFE_DOCKER_IMAGE"

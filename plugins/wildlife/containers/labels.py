@@ -12,9 +12,6 @@ BUCKET = "wildlife.bucket"
 COMMAND = "wildlife.command"
 _DAG, _RUN, _TASK, _TRY = "wildlife.dag", "wildlife.run", "wildlife.task", "wildlife.try"
 
-#: Ends the name of a container that has been asked to stop. Labels cannot be changed; names can.
-STOPPING = ".stopping"
-
 
 @dataclass(frozen=True)
 class Owner:
@@ -31,12 +28,8 @@ class Owner:
             bucket: see ``bucket_label``.
             command: digest of what it runs, so that nobody adopts one that does something else.
         """
-        return self._identity() | {BUCKET: bucket, _TRY: str(try_number), COMMAND: command}
-
-    def filters(self, bucket: str) -> dict[str, list[str]]:
-        """Finds this task's containers, of whatever try."""
-        known = self._identity() | {BUCKET: bucket}
-        return {"label": [f"{name}={value}" for name, value in known.items()]}
+        identity = {_DAG: self.dag_id, _RUN: self.run_id, _TASK: self.task_id}
+        return identity | {BUCKET: bucket, _TRY: str(try_number), COMMAND: command}
 
     def name(self, try_number: int) -> str:
         """A new name: no two containers ever have the same, and a person can read it."""
@@ -47,9 +40,6 @@ class Owner:
     def of(cls, labels: Mapping[str, str]) -> Self:
         """Read them back from a container that has ``BUCKET``."""
         return cls(labels.get(_DAG, ""), labels.get(_RUN, ""), labels.get(_TASK, ""))
-
-    def _identity(self) -> dict[str, str]:
-        return {_DAG: self.dag_id, _RUN: self.run_id, _TASK: self.task_id}
 
 
 def bucket_label(store: StoreSettings) -> str:

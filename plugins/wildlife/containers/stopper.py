@@ -22,8 +22,8 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, NotFound
 from docker.tls import TLSConfig
 
-#: Ends the name of a container that is being stopped (``labels.STOPPING``).
-_STOPPING = ".stopping"
+#: Ends the name of a container that has been asked to stop. Labels cannot be changed; names can.
+STOPPING = ".stopping"
 #: What requests takes from the environment: for the web, and before what it is given.
 _WEB_VARIABLES = (
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "http_proxy", "https_proxy", "all_proxy"),
@@ -99,14 +99,14 @@ def stop(client: APIClient, container: str, name: str, seconds: int) -> bool:
         NotFound: it is gone.
     """
     known = client.inspect_container(container)["Name"].lstrip("/")
-    if known.removesuffix(_STOPPING) != name.removesuffix(_STOPPING):
+    if known.removesuffix(STOPPING) != name.removesuffix(STOPPING):
         return False
-    if known.endswith(_STOPPING):
+    if known.endswith(STOPPING):
         with suppress(requests.exceptions.Timeout, requests.exceptions.ConnectionError):
             client.wait(container, timeout=seconds + _SLACK_SECONDS)
             return True
     else:
-        client.rename(container, known + _STOPPING)
+        client.rename(container, known + STOPPING)
     client.stop(container, timeout=seconds)
     return True
 

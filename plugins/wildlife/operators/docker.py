@@ -32,9 +32,15 @@ from wildlife.containers.confinement import host_config
 from wildlife.containers.engine import Engine, explained, local_url
 from wildlife.containers.gpus import device_requests
 from wildlife.containers.image import find_image
-from wildlife.containers.labels import COMMAND, STOPPING, Owner, bucket_label
+from wildlife.containers.labels import COMMAND, Owner, bucket_label
 from wildlife.containers.log import last_lines, lines_after, parse_time
-from wildlife.containers.reaper import NoSuchTaskError, all_containers, dead_containers
+from wildlife.containers.reaper import (
+    Found,
+    NoSuchTaskError,
+    all_containers,
+    dead_containers,
+)
+from wildlife.containers.stopper import STOPPING
 from wildlife.operators.base import Outcome, StepOperator
 from wildlife.settings import docker_settings, settings
 
@@ -114,9 +120,10 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
 
         One may be there although Airflow knows of none: a worker can die between the two.
         """
-        self._reap_dead(context)
-        leftovers = []
-        for container in self._own_containers():
+        work, leftovers = self._work, []
+        found = self._patiently(lambda client: all_containers(client, work.bucket))
+        self._reap_dead([one for one in found if one.owner != work.owner], context)
+        for container in [one.id for one in found if one.owner == work.owner]:
             status = self.get_job_status(container, context)
             if self.is_job_active(status) or self.is_job_succeeded(status):
                 self.log.info("found the container %s, %s", container[:12], status)
@@ -196,9 +203,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
             devices = device_requests(settings().gpus, self.arm, known)
             if not devices:
                 self.log.info("no GPU for %s: it trains on the CPU", self.step)
-        name = chosen.gpu_image if devices else chosen.image
-        build = "make image TARGET=gpu" if devices else "make image"
-        image = find_image(self._reached, name, chosen.pull, build, self.log)
+        image = find_image(self._reached, chosen, bool(devices), self.log)
         container: str = self._reached.call(
             lambda client: client.create_container(
                 image=image.id,
@@ -224,12 +229,6 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
             raise
         self.log.info("container %s of %s runs %s", container[:12], image.digest, self.step)
         return container
-
-    def _own_containers(self) -> list[str]:
-        """Those of whatever try of this task."""
-        filters = self._work.owner.filters(self._work.bucket)
-        found = self._patiently(lambda client: client.containers(all=True, filters=filters))
-        return [container["Id"] for container in found]
 
     def _take_over(self, container: str) -> None:
         """Give it a name of this try, so that an earlier one that still breathes lets go of it."""
@@ -306,7 +305,7 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
         except (StepError, NotFound) as error:
             self.log.warning("the container %s is left behind: %s", container[:12], error)
 
-    def _reap_dead(self, context: Context) -> None:
+    def _reap_dead(self, others: list[Found], context: Context) -> None:
         """Have the containers of dead runs removed; nobody waits for that, and nothing fails."""
 
         def state_of(owner: Owner) -> str | None:
@@ -319,9 +318,6 @@ class DockerStepOperator(ResumableJobMixin, StepOperator, DockerOperator):
                 raise NoSuchTaskError from None
             return state
 
-        bucket = self._work.bucket
-        found = self._patiently(lambda client: all_containers(client, bucket))
-        others = [one for one in found if one.owner != self._work.owner]
         try:
             dead = dead_containers(others, state_of)
         except (AirflowRuntimeError, OSError) as error:
