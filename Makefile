@@ -17,7 +17,7 @@ setup: ## install the locked environment into .venv
 	@$(PYTHON) -I embedded/setup.py
 
 .PHONY: run
-run: setup ## run the whole workflow once: [ARCHIVE=photos.zip] [OPTIONS="scratch_epochs=5 ..."]
+run: setup ## run the whole workflow: [ARCHIVE=photos.zip] [OPTIONS="scratch_epochs=5 ..."]; WILDLIFE_RUNNER=docker: in containers
 	@$(EMBEDDED) run --archive="$$ARCHIVE" --options="$$OPTIONS"
 
 .PHONY: up
@@ -51,7 +51,7 @@ image: ## build the training image with Docker: [TARGET=gpu] [BASE=python:3.12-s
 	@docker/make-image
 
 .PHONY: base
-base: ## make a base for it of Debian's packages, where no registry is reached (as root)
+base: ## make a base for it of Debian's packages, where no registry is reached: sudo make base
 	@docker/make-base
 
 # No index address is ever written into a lock: whoever installs uses an index of their own.

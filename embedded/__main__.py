@@ -28,6 +28,7 @@ from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.config import Config
 from tasks.contract.errors import StepError
 from tasks.contract.store import Store
+from wildlife.settings import docker_settings
 
 #: The synthetic sample is for seeing the workflow work within minutes, not for good numbers.
 _SAMPLE_OPTIONS = {"scratch_epochs": 3, "transfer_epochs": 10}
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(settings: Settings, archive_name: str, options: dict[str, Any]) -> None:
     Config.parse(options)  # before anything is started
     archive = _existing_file(archive_name, "ARCHIVE") if archive_name else None
+    where = _where_steps_run(settings)
     client = _up(settings)
     store = _store(settings)
     began = time.monotonic()
@@ -86,13 +88,21 @@ def _run(settings: Settings, archive_name: str, options: dict[str, Any]) -> None
     if "weights" not in options:
         options["weights"] = choose_weights(store)
     print(f"archive {store.uri(options['archive'])}, weights {options['weights']}")
-    run_id = run_workflow(client, store, options, lambda: require_running(settings.home))
+    print(where)
+    programs = running_programs(settings.home)
+    run_id = run_workflow(client, store, options, lambda: require_running(settings.home, programs))
     page = save_report(store, run_id, settings.home / "reports")
     print(f"\n{headline(page.parent)}\n")
     print(f"the run took {time.monotonic() - began:.0f} s")
     print(f"report  {page}")
     print(f"        {report_url(settings.airflow_url, run_id)}")
     print(f"        (user admin, password {client.password()}; 'make down' stops Airflow)")
+
+
+def _where_steps_run(settings: Settings) -> str:
+    if settings.runner == "docker":
+        return f"steps run in containers of {docker_settings().image} (docs/containers.md)"
+    return "steps run as processes; WILDLIFE_RUNNER=docker runs them in containers"
 
 
 def _put(settings: Settings, name: str, key: str) -> None:

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,8 +73,20 @@ class Program:
                 start_new_session=True,
                 cwd=self.log_file.parent.parent,
             )
-        created = psutil.Process(child.pid).create_time()
-        self._id_file.write_text(json.dumps({"pid": child.pid, "created": created}))
+        self._note(psutil.Process(child.pid))
+
+    def _note(self, process: psutil.Process, stopping: bool = False) -> None:
+        known = {"pid": process.pid, "created": process.create_time(), "stopping": stopping}
+        self._id_file.write_text(json.dumps(known))
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it, or is about to; not if it ended by itself."""
+        try:
+            return bool(json.loads(self._id_file.read_text())["stopping"])
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError, KeyError, TypeError):
+            return False  # just being written
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until it is ready for use.
@@ -105,6 +117,7 @@ class Program:
             return False
         family = _family_of(process)
         with suppress(psutil.NoSuchProcess):
+            self._note(process, stopping=True)
             process.terminate()
         _, alive = psutil.wait_procs(family, timeout=seconds)
         for straggler in alive:
@@ -115,10 +128,19 @@ class Program:
         return True
 
 
-def require_running(home: Path) -> None:
-    """Raises StackError if a program of the stack that was started has ended; names its log."""
-    for file in sorted((home / "run").glob("*.json")):
-        program = Program(file.stem, home)
+def require_running(home: Path, names: Iterable[str]) -> None:
+    """See that programs of the stack which ran before still do.
+
+    Raises:
+        StackError: they were stopped, or one of them has ended; the line names its log.
+    """
+    programs = [Program(name, home) for name in names]
+    if any(program.is_stopped() for program in programs):
+        raise StackError(
+            "Airflow and the store were stopped meanwhile ('make down'): 'make run' starts them "
+            "again, and takes from the bucket what steps had finished"
+        )
+    for program in programs:
         if program.find() is None:
             raise StackError(
                 f"{program.name} has ended: read {program.log_file}, then run 'make run' again, "

@@ -13,7 +13,7 @@ from embedded.airflow import AirflowClient
 from embedded.process import StackError
 from tasks.contract.errors import StepError, UnavailableError
 from tasks.contract.manifest import RunRecord, record_key, report_prefix
-from tasks.contract.progress import read_progress
+from tasks.contract.progress import TrainProgress, read_progress
 from tasks.contract.store import Store
 
 _POLL_SECONDS = 1.0
@@ -73,8 +73,7 @@ class _Follower:
         self._store = store
         self._run_id = run_id
         self._states: dict[str, str] = {}
-        self._epochs: dict[str, int] = {}
-        self._phases: dict[str, str] = {}
+        self._trainings: dict[str, TrainProgress] = {}
         self._began = time.monotonic()
         self._waiting = False
 
@@ -132,25 +131,31 @@ class _Follower:
             return  # the store hiccups; the run itself will tell if it matters
         if progress is None or progress.phase == "cached":
             return
-        if progress.phase != self._phases.get(name):
-            self._phases[name] = progress.phase
-            if progress.phase in _SAID_PHASES:
-                self._say(name, _SAID_PHASES[progress.phase])
-        if progress.epoch <= self._epochs.get(name, 0):
-            return
-        self._epochs[name] = progress.epoch
-        latest = {measure: values[-1] for measure, values in progress.curves.items() if values}
-        left = progress.seconds_left
-        self._say(
-            name,
-            f"epoch {progress.epoch}/{progress.epochs}: "
-            f"accuracy {latest.get('accuracy', 0):.3f}, "
-            f"validation {latest.get('val_accuracy', 0):.3f}"
-            + (f", about {left:.0f} s left" if left else ""),
-        )
+        for line in lines_of_training(self._trainings.get(name), progress):
+            self._say(name, line)
+        self._trainings[name] = progress
 
     def _say(self, name: str, what: str) -> None:
         print(f"  {time.monotonic() - self._began:6.1f} s  {name:<14}  {what}", flush=True)
+
+
+def lines_of_training(before: TrainProgress | None, now: TrainProgress) -> list[str]:
+    """What to say of a training since it was last looked at: phases, and each epoch."""
+    lines = []
+    phase = _SAID_PHASES.get(now.phase) if before is None or now.phase != before.phase else None
+    if phase and now.phase != "evaluating":
+        lines.append(phase)
+    for epoch in range(before.epoch if before else 0, now.epoch):
+        line = (
+            f"epoch {epoch + 1}/{now.epochs}: accuracy {now.curves['accuracy'][epoch]:.3f}, "
+            f"validation {now.curves['val_accuracy'][epoch]:.3f}"
+        )
+        if now.seconds_left and epoch + 1 == now.epoch:
+            line += f", about {now.seconds_left:.0f} s left"
+        lines.append(line)
+    if phase and now.phase == "evaluating":  # which comes after the last epoch
+        lines.append(phase)
+    return lines
 
 
 def save_report(store: Store, run_id: str, folder: Path) -> Path:

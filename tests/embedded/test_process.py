@@ -4,13 +4,20 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from embedded.process import Program, StackError, require_free_port, require_running
+from embedded.process import (
+    Program,
+    StackError,
+    require_free_port,
+    require_running,
+    running_programs,
+)
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -84,6 +91,35 @@ def test_a_taken_port_is_named_with_the_setting_that_changes_it() -> None:
             require_free_port(port, "Airflow's page", "WILDLIFE_AIRFLOW_PORT")
 
 
+def test_a_stack_that_was_stopped_is_told_from_one_that_has_ended(tmp_path: Path) -> None:
+    stopped, other = Program("stopped", tmp_path), Program("other", tmp_path)
+    for program in (stopped, other):
+        program.start(SLEEPER, os.environ)
+    names = running_programs(tmp_path)
+    require_running(tmp_path, names)
+    stopped.stop(seconds=5)
+    with pytest.raises(StackError, match=r"were stopped meanwhile \('make down'\)"):
+        require_running(tmp_path, names)
+    other.stop(seconds=5)
+    with pytest.raises(StackError, match="were stopped meanwhile"):
+        require_running(tmp_path, names)
+
+
+def test_a_stack_that_is_being_stopped_is_told_so(tmp_path: Path) -> None:
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True)"
+    )
+    program = Program("deaf", tmp_path)
+    program.start([sys.executable, "-c", deaf], os.environ)
+    printed_pid(program)
+    stopping = threading.Thread(target=program.stop, args=(3,))
+    stopping.start()
+    time.sleep(0.5)
+    with pytest.raises(StackError, match="were stopped meanwhile"):
+        require_running(tmp_path, ["deaf"])
+    stopping.join()
+
+
 def test_what_a_killed_program_left_behind_is_ended_by_the_next_stop(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, time; "
@@ -99,7 +135,7 @@ def test_what_a_killed_program_left_behind_is_ended_by_the_next_stop(tmp_path: P
     psutil.wait_procs([leader], timeout=5)
     assert alive(orphan)
     with pytest.raises(StackError, match="leader has ended: read"):
-        require_running(tmp_path)
+        require_running(tmp_path, [program.name])
     program.stop()
     deadline = time.monotonic() + 5
     while alive(orphan) and time.monotonic() < deadline:
