@@ -33,6 +33,7 @@ def option(default: Any, section: str, title: str, description: str, **constrain
 
 
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
+Fit = Literal["squash", "crop"]
 
 
 class Seeded(Options):
@@ -65,6 +66,21 @@ class PreprocessOptions(Seeded):
         "Width and height in pixels that every photo is resized to; EfficientNet-B0 expects 224.",
         ge=32,
         le=600,
+    )
+    fit: Fit = option(
+        "squash",
+        "Data",
+        "Fit",
+        "How a photo becomes square: 'squash' takes all of it, as the reference lab did; 'crop' "
+        "cuts its middle out and keeps its proportions.",
+    )
+    min_side: int = option(
+        32,
+        "Data",
+        "Shortest side",
+        "A photo with a side of fewer pixels than this is refused as an icon or a placeholder.",
+        ge=1,
+        le=4096,
     )
     validation_share: Share = option(
         0.15, "Data", "Validation share", "Share of the photos that training is watched on."

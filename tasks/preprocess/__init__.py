@@ -153,11 +153,11 @@ def _decode_all(
     archive: Archive, entries: Sequence[Entry], spool: Spool, job: Job
 ) -> tuple[list[Usable], list[Refusal]]:
     """Decode every entry; pixels go to the spool, everything else is returned in entry order."""
-    image_size = job.options.image_size
+    options: PreprocessOptions = job.options
 
     def outcome(entry: Entry) -> Decoded | UnusableError:
         try:
-            return decode(archive.read(entry), image_size)
+            return decode(archive.read(entry), options.image_size, options.fit, options.min_side)
         except EntryError as error:
             reason = "too large" if entry.size > MAX_ENTRY_BYTES else "unreadable entry"
             return UnusableError(reason, str(error))

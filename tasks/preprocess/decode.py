@@ -1,4 +1,10 @@
-"""One photo, from the bytes of a file to pixels. What a file is, its content says, not its name."""
+"""One photo, from the bytes of a file to pixels. What a file is, its content says, not its name.
+
+Nearly all photos are JPEGs of many more pixels than a network takes. Those are decoded at a scale:
+every coefficient is read, so that damage anywhere is found, but the inverse transform makes only as
+many pixels as are needed (libjpeg's scaled inverse DCT). That takes half the time of a full decode.
+What it costs in pixels, and what the step as a whole takes, ``make bench`` measures.
+"""
 
 import hashlib
 import io
@@ -6,10 +12,13 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from tasks.contract.config import Fit
 from tasks.contract.photos import Pixels
 from tasks.preprocess.near_duplicates import perceptual_hash
+from tasks.preprocess.resize import resized
 
 #: The only decoders that bytes from outside may reach, each with how its files begin.
 FORMATS = {
@@ -19,12 +28,18 @@ FORMATS = {
     "GIF": re.compile(rb"GIF8[79]a"),
     "BMP": re.compile(rb"BM"),
 }
-#: A photo with a shorter side is a placeholder or an icon; there is nothing in it to learn.
-MIN_SIDE = 32
 #: Larger photos are refused before they are decoded, so that memory stays bounded (Pillow's limit).
 MAX_PIXELS = 89_478_485
 
+#: A scaled decode has at least so many pixels each way, whatever size is asked for: a photo's
+#: identity and its perceptual hash must not depend on that. Never change it: splits follow.
+_SCALED_SIDE = 224
+#: Pictures that were decoded whole are averaged down to no less than this many times
+#: ``_SCALED_SIDE``; Pillow's documentation calls such a gap nearly indistinguishable from none.
+_GAP = 3
+
 _EXIF_ORIENTATION = 0x0112
+_EXIF_SEGMENT = b"Exif\x00\x00"
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,8 +56,8 @@ class Decoded:
     """A photo that can be used.
 
     Attributes:
-        photo: SHA-256 (hex) of the upright RGB pixels at full size.
-        width, height: in pixels, upright.
+        photo: SHA-256 (hex) of the upright RGB pixels: its identity.
+        width, height: of the file's picture, in pixels, upright.
         perceptual_hash: 64 bits that near duplicates nearly share.
         pixels: uint8 (image_size, image_size, 3), RGB.
     """
@@ -63,35 +78,107 @@ class UnusableError(Exception):
         self.detail = detail
 
 
-def decode(content: bytes, image_size: int) -> Decoded:
-    """Decode a whole file and resize it to a square, as the reference lab does (no cropping).
+def decode(content: bytes, image_size: int, fit: Fit = "squash", min_side: int = 32) -> Decoded:
+    """Decode a whole file and make it a square.
 
-    Bicubic, widened for antialiasing, because EfficientNet's ImageNet weights were trained on
-    bicubic pixels and a photo shrunk without antialiasing turns fur into noise.
+    Args:
+        fit: ``squash`` the whole photo into the square, or ``crop`` its middle out.
+        min_side: a photo with a shorter side (pixels) is refused.
 
     Raises:
         UnusableError: why it is refused.
     """
-    image = _upright_rgb(_decoded(content))
-    # Boxes first where there are many times more pixels than needed: three times as fast, and
-    # Pillow's own documentation calls a gap of 3 nearly indistinguishable.
-    square = image.resize((image_size, image_size), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    if not content:
+        raise UnusableError("empty", "the file has no bytes")
+    picture = _scaled_jpeg(content, _SCALED_SIDE, min_side) or _whole(content, min_side)
+    source = picture
+    if picture.is_scaled and image_size > _SCALED_SIDE:
+        source = _scaled_jpeg(content, image_size, min_side) or picture
     return Decoded(
-        photo=_identity(image),
-        width=image.width,
-        height=image.height,
-        perceptual_hash=perceptual_hash(image),
-        pixels=np.asarray(square),
+        photo=picture.identity,
+        width=picture.width,
+        height=picture.height,
+        perceptual_hash=perceptual_hash(picture.pixels),
+        pixels=resized(source.pixels, image_size, fit),
     )
 
 
-def _decoded(content: bytes) -> Image.Image:
+@dataclass(frozen=True)
+class _Picture:
+    """Upright RGB ``pixels`` (rows, columns, 3) of a photo of ``width`` x ``height``."""
+
+    identity: str
+    width: int
+    height: int
+    pixels: Pixels
+    is_scaled: bool
+
+
+def _scaled_jpeg(content: bytes, side: int, min_side: int) -> _Picture | None:
+    """A JPEG at the smallest scale whose sides are at least ``side``, or its own if shorter.
+
+    None for everything else, and for a JPEG that its decoder has anything to complain about: then
+    the other way has the verdict.
+    """
+    if not FORMATS["JPEG"].match(content):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        _require_sensible_size(width, height, min_side)
+        if colours not in ("YCbCr", "Gray", "RGB"):
+            return None  # inks, which only Pillow turns into light
+        pixels = simplejpeg.decode_jpeg(content, "RGB", min_height=side, min_width=side)
+    except ValueError:
+        return None
+    is_scaled = pixels.shape[0] < height
+    turn = _UPRIGHT.get(_jpeg_orientation(content))
+    if turn is not None:
+        pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
+        if turn in (  # those that lay a standing photo down
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+            Image.Transpose.ROTATE_270,
+        ):
+            width, height = height, width
+    digest = _digest(width, height)
+    digest.update(pixels)
+    return _Picture(digest.hexdigest(), width, height, pixels, is_scaled)
+
+
+def _jpeg_orientation(content: bytes) -> int:
+    if _EXIF_SEGMENT not in content[: 1 << 16]:
+        return 1
+    try:
+        return _orientation(Image.open(io.BytesIO(content), formats=("JPEG",)))
+    except Exception:  # noqa: BLE001 what Pillow makes of metadata does not spoil the pixels
+        return 1
+
+
+def _whole(content: bytes, min_side: int) -> _Picture:
+    """Any photo, decoded at full size by Pillow."""
+    image = _upright_rgb(_decoded(content, min_side))
+    digest = _digest(*image.size)
+    for top in range(0, image.height, 256):  # a copy of a large photo would double its memory
+        strip = image.crop((0, top, image.width, min(top + 256, image.height)))
+        digest.update(strip.tobytes())
+    width, height = image.size
+    factor = min(image.size) // (_GAP * _SCALED_SIDE)
+    if factor > 1:
+        image = image.reduce(factor)
+    return _Picture(digest.hexdigest(), width, height, np.asarray(image), is_scaled=False)
+
+
+def _digest(width: int, height: int) -> "hashlib._Hash":
+    """The beginning of an identity: pictures of equal bytes and another shape are others."""
+    return hashlib.sha256(f"{width}x{height} RGB\n".encode())
+
+
+def _decoded(content: bytes, min_side: int) -> Image.Image:
     """The first frame, wholly decoded, in the file's own colours."""
-    if not content:
-        raise UnusableError("empty", "the file has no bytes")
     try:
         image = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
-        _require_sensible_size(image)
+        _require_sensible_size(image.width, image.height, min_side)
         image.load()
     except (UnusableError, MemoryError):
         raise  # too little memory says nothing about the photo
@@ -104,12 +191,12 @@ def _decoded(content: bytes) -> Image.Image:
     return image
 
 
-def _require_sensible_size(image: Image.Image) -> None:
-    size = f"{image.width} x {image.height} pixels"
-    if image.width * image.height > MAX_PIXELS:
+def _require_sensible_size(width: int, height: int, min_side: int) -> None:
+    size = f"{width} x {height} pixels"
+    if width * height > MAX_PIXELS:
         raise UnusableError("too large", f"{size}, more than {MAX_PIXELS:,} in all")
-    if min(image.size) < MIN_SIDE:
-        raise UnusableError("too small", f"{size}, a side is shorter than {MIN_SIDE}")
+    if min(width, height) < min_side:
+        raise UnusableError("too small", f"{size}, a side is shorter than min_side {min_side}")
 
 
 def _unidentified(content: bytes) -> UnusableError:
@@ -145,12 +232,3 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 broken EXIF raises anything, and does not spoil the pixels
         return 1
-
-
-def _identity(image: Image.Image) -> str:
-    """Digest of the pixels, strip by strip: a copy of a large photo would double its memory."""
-    digest = hashlib.sha256(f"{image.width}x{image.height} RGB\n".encode())
-    for top in range(0, image.height, 256):
-        strip = image.crop((0, top, image.width, min(top + 256, image.height)))
-        digest.update(strip.tobytes())
-    return digest.hexdigest()

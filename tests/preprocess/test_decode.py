@@ -1,7 +1,9 @@
 """Decoding: every readable photo becomes upright RGB, everything else is refused with a reason."""
 
+import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,20 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks.preprocess.decode import FORMATS, MAX_PIXELS, MIN_SIDE, UnusableError, decode
+from tasks.preprocess.decode import FORMATS, MAX_PIXELS, UnusableError, decode
 from tests.preprocess.archives import encoded, picture
 
 #: As the step does: what Pillow warns of, decode decides on.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 PICTURE = picture(1)
+#: Large enough to be decoded at a scale.
+LARGE = picture(2, 1000, 700)
 SIZE = 32
+MIN_SIDE = 32
 
 
-def difference(content: bytes, expected: Image.Image) -> float:
+def difference(content: bytes, expected: Image.Image, size: int = SIZE) -> float:
     """Mean absolute difference in grey levels between what was decoded and what it should be."""
-    pixels = decode(content, SIZE).pixels.astype(float)
-    wanted = expected.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    pixels = decode(content, size).pixels.astype(float)
+    wanted = expected.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
     return float(np.abs(pixels - np.asarray(wanted, dtype=float)).mean())
 
 
@@ -98,6 +103,18 @@ def test_the_cameras_rotation_is_undone(orientation: int, kind: str) -> None:
     assert difference(content, PICTURE) < 6
 
 
+@pytest.mark.parametrize("orientation", TURNS)
+def test_the_cameras_rotation_is_undone_in_photos_decoded_at_a_scale(orientation: int) -> None:
+    turn = TURNS[orientation]
+    stored = LARGE if turn is None else LARGE.transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(stored, "JPEG", exif=exif, quality=95)
+    decoded = decode(content, 224)
+    assert (decoded.width, decoded.height) == LARGE.size
+    assert difference(content, LARGE, 224) < 3
+
+
 def test_broken_exif_does_not_spoil_the_photo() -> None:
     content = encoded(PICTURE, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
     assert difference(content, PICTURE) < 6
@@ -111,6 +128,45 @@ def test_the_identity_is_of_the_pixels_not_of_the_file() -> None:
     changed = PICTURE.copy()
     changed.putpixel((63, 47), (1, 2, 3))
     assert decode(encoded(changed), 32).photo != one.photo
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_large_jpeg_is_what_a_full_decode_gives(kind: str, progressive: bool) -> None:
+    content = encoded(LARGE.convert(kind), "JPEG", quality=90, progressive=progressive)
+    assert difference(content, Image.open(io.BytesIO(content)), 224) < 1.5
+
+
+@pytest.mark.parametrize("image_size", [32, 224, 225, 600])
+def test_the_identity_does_not_depend_on_the_size_that_is_asked_for(image_size: int) -> None:
+    content = encoded(LARGE, "JPEG", quality=90)
+    one, other = decode(content, 100), decode(content, image_size)
+    assert one.photo == other.photo
+    assert one.perceptual_hash == other.perceptual_hash
+    assert other.pixels.shape == (image_size, image_size, 3)
+
+
+def test_a_large_image_size_is_not_filled_from_a_smaller_decode() -> None:
+    fine = Image.fromarray((np.indices((1200, 1200)).sum(axis=0) % 8 // 4 * 255).astype(np.uint8))
+    content = encoded(fine, "JPEG", quality=95)
+    sharp = decode(content, 600).pixels.astype(int)
+    assert sharp.std() > 60  # 300 pixels, the scale for 224, could not show these stripes
+
+
+def test_metadata_is_no_part_of_the_identity() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a bear"
+    plain = encoded(LARGE, "JPEG", quality=90)
+    assert decode(encoded(LARGE, "JPEG", quality=90, exif=exif), SIZE).photo == (
+        decode(plain, SIZE).photo
+    )
+
+
+def test_an_identity_stays_the_same_for_ever() -> None:
+    """If this fails after an update, its decoder makes other pixels: photos would change splits."""
+    pinned = decode(Path(__file__).with_name("pinned.jpg").read_bytes(), SIZE)
+    assert pinned.photo == "09f66bc394146900aaaf0ff14174bf4bfbf7ae016fa78e59006572e3bf906f07"
+    assert pinned.perceptual_hash == 3738065425949048079
 
 
 def test_the_identity_tells_shapes_of_equal_bytes_apart() -> None:
@@ -130,6 +186,15 @@ def test_the_whole_photo_is_squeezed_into_the_square() -> None:
     assert decoded.pixels.shape == (SIZE, SIZE, 3)
     assert decoded.pixels.dtype == np.uint8
     assert (decoded.width, decoded.height) == (100, 50)
+
+
+def test_a_crop_is_the_largest_square_of_the_middle() -> None:
+    bars = Image.new("RGB", (100, 50), "red")
+    bars.paste("blue", (25, 0, 75, 50))
+    cropped = decode(encoded(bars), 50, "crop").pixels.reshape(-1, 3)
+    assert np.array_equal(np.unique(cropped, axis=0), [[0, 0, 255]])
+    squashed = decode(encoded(bars), 50, "squash").pixels.reshape(-1, 3)
+    assert len(np.unique(squashed, axis=0)) > 1
 
 
 def test_shrinking_does_not_turn_fine_patterns_into_noise() -> None:
@@ -180,6 +245,13 @@ def test_what_cannot_be_used_is_refused_with_a_reason(
     assert caught.value.reason == reason
 
 
+def test_how_small_a_photo_may_be_is_an_option() -> None:
+    small = encoded(picture(1, 20, 30))
+    assert decode(small, SIZE, min_side=20).width == 20
+    with pytest.raises(UnusableError, match="shorter than min_side 21"):
+        decode(small, SIZE, min_side=21)
+
+
 def test_the_smallest_allowed_photo_is_taken() -> None:
     assert decode(encoded(picture(1, MIN_SIDE, MIN_SIDE)), SIZE).width == MIN_SIDE
 
@@ -219,7 +291,7 @@ def test_a_complaint_holds_nothing_that_differs_between_executions(
 
     monkeypatch.setattr(Image, "open", complain)
     with pytest.raises(UnusableError) as caught:
-        decode(JPEG, SIZE)
+        decode(PNG, SIZE)
     assert caught.value.detail == "cannot read <_io.BytesIO object> of this file"
 
 
@@ -229,4 +301,4 @@ def test_too_little_memory_is_not_the_photos_fault(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Image, "open", exhausted)
     with pytest.raises(MemoryError):
-        decode(JPEG, SIZE)
+        decode(PNG, SIZE)

@@ -65,6 +65,16 @@ def test_groups_are_connected_by_small_steps(hashes: list[int], bits: int) -> No
     assert sorted(map(sorted, found)) == sorted(map(sorted, components_by_definition(hashes, bits)))
 
 
+@pytest.mark.parametrize("bits", [1, 4, 7, 8])
+def test_whatever_bits_differ_the_pair_is_found(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    hashes = rng.integers(0, 2**64, 400, dtype=np.uint64)
+    flips = [sum(1 << int(bit) for bit in rng.choice(64, bits, replace=False)) for _ in range(200)]
+    hashes[200:] = hashes[:200] ^ np.array(flips, dtype=np.uint64)
+    components = near_duplicate_components(hashes.tolist(), bits)
+    assert np.array_equal(components[200:], components[:200])
+
+
 def test_groups_reach_across_blocks() -> None:
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**64, 3000, dtype=np.uint64)
