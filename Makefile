@@ -46,6 +46,14 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 
+.PHONY: bench
+bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates"]
+	@$(VENV)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-full
+bench-full: setup ## 14,013 photos through store, fetch and preprocess (about 15 GB of disk, 15 minutes)
+	@$(VENV)/python -m benchmarks --full
+
 .PHONY: image
 image: ## build the training image with Docker: [TARGET=gpu] [BASE=python:3.12-slim]
 	@docker/make-image

@@ -152,7 +152,7 @@ class PhotoSet:
         record = np.empty((self.image_size, self.image_size, 3), dtype=np.uint8)
         for photo in self.photos:
             self._read(photo, record)
-            if zlib.crc32(record) != photo.crc32:
+            if zlib.crc32(record.data) != photo.crc32:
                 raise _damaged(photo)
 
     def _read(self, photo: Photo, into: Pixels) -> None:

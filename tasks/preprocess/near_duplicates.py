@@ -25,10 +25,8 @@ _FREQUENCIES = slice(1, 9)
 #: Luma of ITU-R BT.601, as Pillow's and JPEG's own.
 _GREY = np.array([0.299, 0.587, 0.114])
 _HASH_BITS = 64
-#: About so many distances are taken at once, and so many pairs kept, for memory is bounded.
-_AT_ONCE = 1 << 22
-#: Bands narrower than this leave so many photos alike that comparing all is no slower.
-_MIN_BAND_BITS = 8
+#: About so many pairs are kept before they are joined, for memory is bounded.
+_KEPT_PAIRS = 1 << 22
 
 
 def perceptual_hash(pixels: Pixels) -> int:
@@ -52,50 +50,40 @@ def near_duplicate_components(hashes: Sequence[int], bits: int) -> NDArray[np.in
     values, places = np.unique(np.array(hashes, dtype=np.uint64), return_inverse=True)
     components = np.arange(len(values), dtype=np.int32)
     found: list[NDArray[np.int64]] = []
-    count = 0
-    for alike in _candidates(values, bits):
-        for near in _near_pairs(values[alike], bits):
-            found.append(alike[near])
-            count += near.shape[1]
-            if count > _AT_ONCE:
-                components = _joined(components, found)
-                found, count = [], 0
+    kept = 0
+    for pairs in _near_pairs(values, bits):
+        found.append(pairs)
+        kept += len(pairs)
+        if kept > _KEPT_PAIRS:
+            components, found, kept = _joined(components, found), [], 0
     return _joined(components, found)[places]
 
 
-def _candidates(values: NDArray[np.uint64], bits: int) -> Iterator[NDArray[np.int64]]:
-    """Places of hashes to compare with each other; every near pair is in one of them."""
-    bands = bits + 1
-    if _HASH_BITS // bands < _MIN_BAND_BITS:
-        yield np.arange(len(values))
-        return
-    edges = np.linspace(0, _HASH_BITS, bands + 1).astype(np.uint64)
-    for low, high in pairwise(edges):
-        band = (values >> low) & np.uint64((1 << int(high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.diff(band[order])) + 1
-        for alike in np.split(order, starts):
-            if len(alike) > 1:
-                yield alike
-
-
 def _near_pairs(values: NDArray[np.uint64], bits: int) -> Iterator[NDArray[np.int64]]:
-    """Pairs (2, n) of places of hashes that differ in at most ``bits`` bits, block by block."""
-    rows = max(1, _AT_ONCE // len(values)) if len(values) else 1
-    for start in range(0, len(values), rows):
-        block = values[start : start + rows, np.newaxis]
-        distances = np.bitwise_count(block ^ values[np.newaxis, start:])
-        near = np.argwhere(np.triu(distances <= bits, k=1)).T + start
-        if near.size:
-            yield near
+    """Pairs (n, 2) of places of different hashes that differ in at most ``bits`` bits."""
+    edges = [_HASH_BITS * number // (bits + 1) for number in range(bits + 2)]
+    for low, high in pairwise(edges):
+        band = (values >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        order = np.argsort(band, kind="stable")
+        ordered, band = values[order], band[order]
+        # Each with the next one, then with the one after that, as long as the band is the same.
+        first, step = np.arange(len(values)), 1
+        while first.size:
+            first = first[: np.searchsorted(first, len(values) - step)]
+            first = first[band[first] == band[first + step]]
+            distances = np.bitwise_count(ordered[first] ^ ordered[first + step])
+            near = first[distances <= bits]
+            if near.size:
+                yield np.column_stack((order[near], order[near + step]))
+            step += 1
 
 
 def _joined(components: NDArray[np.int32], found: list[NDArray[np.int64]]) -> NDArray[np.int32]:
-    """Renumber components so that the photos of each pair (2, n) are in the same one."""
+    """Renumber components so that the photos of each pair (n, 2) are in the same one."""
     if not found:
         return components
-    pairs = np.concatenate(found, axis=1)
+    pairs = components[np.concatenate(found)]
     count = int(components.max()) + 1
-    edges = coo_array((np.ones(pairs.shape[1], bool), components[pairs]), shape=(count, count))
+    edges = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(count, count))
     _, merged = connected_components(edges, directed=False)
     return np.asarray(merged[components], dtype=np.int32)

@@ -1,0 +1,74 @@
+"""``python -m benchmarks [--full] [names]``: measure, print one table, keep it as JSON."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from benchmarks import rehearsal
+from benchmarks.figures import LATEST, Figure, save, table
+from embedded.settings import STORE_PORTS, Settings
+from embedded.store import start_store, stop_store, store_environment
+from tasks.contract.store import Store
+from tests.ports import free_ports
+
+PARTS = ("preprocess", "reading", "near-duplicates")
+
+
+def main() -> int:
+    """Run the command line; returns 1 if a target was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the real archive's size, made up")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these")
+    given = parser.parse_args()
+    with _bucket() as (store, folder):
+        if given.full:
+            figures = list(rehearsal.figures(store, folder))
+        else:
+            figures = [f for part in given.parts or PARTS for f in _measured(part, store, folder)]
+    print(table(figures))
+    if not given.full:
+        save(figures)
+        print(f"kept in {LATEST.relative_to(Path.cwd())}")
+    return int(any(figure.met is False for figure in figures))
+
+
+def _measured(part: str, store: Store, folder: Path) -> Iterator[Figure]:
+    # TensorFlow is imported by those parts alone that need it.
+    if part == "preprocess":
+        from benchmarks.preprocessing import figures
+
+        yield from figures(store, folder)
+    elif part == "reading":
+        from benchmarks.reading import figures as of_reading
+
+        yield from of_reading(folder)
+    else:
+        from benchmarks.near_duplicates import figures as of_near_duplicates
+
+        yield from of_near_duplicates()
+
+
+@contextmanager
+def _bucket() -> Iterator[tuple[Store, Path]]:
+    """A real store of the benchmark's own, on free ports, with a folder that goes away."""
+    with tempfile.TemporaryDirectory(prefix="wildlife-bench-") as name:
+        folder = Path(name)
+        settings = Settings(
+            _env_file=None, home=folder / "stack", store_port=free_ports(STORE_PORTS)
+        )
+        os.environ.update(store_environment(settings))
+        start_store(settings)
+        try:
+            yield Store.from_environment(), folder
+        finally:
+            stop_store(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
