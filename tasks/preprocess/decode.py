@@ -147,7 +147,7 @@ def _scaled_jpeg(content: bytes, side: int, min_side: int) -> _Picture | None:
 
 
 def _jpeg_orientation(content: bytes) -> int:
-    if _EXIF_SEGMENT not in content[: 1 << 16]:
+    if content.find(_EXIF_SEGMENT, 0, 1 << 16) < 0:
         return 1
     try:
         return _orientation(Image.open(io.BytesIO(content), formats=("JPEG",)))
