@@ -22,6 +22,9 @@ from tasks.preprocess.splits import Shares, assign_splits
 
 log = logging.getLogger(__name__)
 
+#: The most refused photos that a failing step lists in its log.
+_LISTED = 200
+
 
 @dataclass(frozen=True)
 class Usable:
@@ -98,17 +101,21 @@ def settle_exact_duplicates(decoded: Iterable[Usable]) -> tuple[list[Usable], li
 def require_usable(
     entries: Sequence[Entry],
     usable: Iterable[Usable],
-    refused: Iterable[Refusal],
+    refused: Sequence[Refusal],
     options: PreprocessOptions,
 ) -> None:
-    """Raises InputError if too many photos failed, or a class has too few left.
+    """See that enough photos are left; if not, list in the log what was refused.
 
     Exact duplicates are no failures: they lose nothing.
+
+    Raises:
+        InputError: too many photos failed, or a class has too few left.
     """
     reasons = Counter(refusal.reason for refusal in refused)
     failed = reasons.total() - reasons["duplicate"]
     if failed > options.max_refused_share * len(entries):
         counts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        _list_refused(refused)
         raise InputError(
             f"{failed:,} of the archive's {len(entries):,} photos cannot be used ({counts}), more "
             f"than max_refused_share {options.max_refused_share:g} allows: mend the archive, or "
@@ -116,12 +123,21 @@ def require_usable(
         )
     count = dict.fromkeys(sorted({entry.class_name for entry in entries}), 0)
     count |= Counter(photo.class_name for photo in usable)
-    few = [f"{name!r} has {n}" for name, n in count.items() if n < options.min_photos_per_class]
+    few = {name: n for name, n in count.items() if n < options.min_photos_per_class}
     if few:
+        _list_refused([refusal for refusal in refused if refusal.class_name in few])
+        listed = ", ".join(f"{name!r} has {n}" for name, n in few.items())
         raise InputError(
             f"these classes have fewer than {options.min_photos_per_class} usable photos: "
-            f"{', '.join(few)}: add photos, remove their folders, or lower min_photos_per_class"
+            f"{listed}: add photos, remove their folders, or lower min_photos_per_class"
         )
+
+
+def _list_refused(refused: Sequence[Refusal]) -> None:
+    for refusal in refused[:_LISTED]:
+        log.warning("refused %r: %s (%s)", refusal.entry, refusal.reason, refusal.detail)
+    if len(refused) > _LISTED:
+        log.warning("and %s more", f"{len(refused) - _LISTED:,}")
 
 
 def _local_archive(job: Job) -> Path:

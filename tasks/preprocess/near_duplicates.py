@@ -32,7 +32,9 @@ _KEPT_PAIRS = 1 << 22
 
 def perceptual_hash(pixels: Pixels) -> int:
     """64 bits of an RGB picture (rows, columns, 3) of any size."""
-    frequencies = (_COSINES @ (resized(pixels, _SIDE) @ _GREY) @ _COSINES.T).ravel()
+    grey = resized(pixels, _SIDE) @ _GREY
+    # Rounded, for the last digits of a product of matrices differ from processor to processor.
+    frequencies = (_COSINES @ grey @ _COSINES.T).ravel().round(3)
     median = np.sort(frequencies)[_HASH_BITS // 2 - 1 : _HASH_BITS // 2 + 1].mean()
     bits = frequencies > median
     return int.from_bytes(np.packbits(bits).tobytes())

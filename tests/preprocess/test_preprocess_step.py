@@ -259,6 +259,28 @@ def test_an_archive_that_cannot_be_trained_on_is_one_clear_line_and_leaves_nothi
     assert not list(store.list("runs/r1/preprocess"))
 
 
+def test_a_step_that_fails_lists_what_was_refused(
+    store: Store, cache: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(store, GOOD | BAD, tmp_path / "a.zip")
+    with pytest.raises(InputError):
+        prepare(store, cache, max_refused_share=0.1)
+    listed = [line for line in caplog.messages if line.startswith("refused ")]
+    assert len(listed) == 7
+    assert "refused 'pets/a/empty.jpg': empty (the file has no bytes)" in listed
+
+
+def test_a_class_that_shrank_too_far_lists_its_own_losses(
+    store: Store, cache: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(store, GOOD | BAD, tmp_path / "a.zip")
+    with pytest.raises(InputError, match="'a' has 13"):
+        prepare(store, cache, min_photos_per_class=14)
+    listed = [line for line in caplog.messages if line.startswith("refused ")]
+    assert len(listed) == 4
+    assert all(line.startswith("refused 'pets/a/") for line in listed)
+
+
 def test_exact_duplicates_are_no_failures(store: Store, cache: Cache, tmp_path: Path) -> None:
     copies = {name.replace(".jpg", " copy.jpg"): content for name, content in GOOD.items()}
     put(store, GOOD | copies, tmp_path / "a.zip")
