@@ -4,6 +4,9 @@
 ``<split>-<number>.rgb`` hold the kept ones, row after row of height x width x 3 bytes (RGB,
 0..255), decoded once in preprocessing so that training needs no decoder and can read any photo at
 random. A label is the place of the class in the sorted list of classes, 0..N-1.
+
+``contact/*.jpg`` are contact sheets for people: thumbnails of a sample of each class, and of the
+refused photos.
 """
 
 import math
@@ -24,6 +27,10 @@ from tasks.contract.errors import InputError
 
 PHOTOS_FILE = "photos.jsonl"
 REFUSED_FILE = "refused.jsonl"
+#: The contact sheet of the refused photos; there is none if nothing was refused.
+REFUSED_SHEET = "contact/refused.jpg"
+#: The most photos that a class's contact sheet shows.
+SHEET_PHOTOS = 24
 
 Pixels = NDArray[np.uint8]
 Row = TypeVar("Row", bound=BaseModel)
@@ -59,7 +66,8 @@ class Photo(BaseModel):
 class Refusal(BaseModel):
     """A photo of the archive that is not used, and why.
 
-    ``reason`` is one of a few words to count by; ``detail`` is for the reader.
+    ``reason`` is one of a few words to count by; ``detail`` is for the reader. ``same_as`` is the
+    entry whose pixels it has, if that is why; else empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,6 +76,12 @@ class Refusal(BaseModel):
     class_name: str
     reason: str
     detail: str
+    same_as: str = ""
+
+
+def class_sheet(label: int) -> str:
+    """The file with the contact sheet of a class."""
+    return f"contact/{label:03d}.jpg"
 
 
 def write_rows(path: Path, rows: Iterable[BaseModel]) -> None:

@@ -14,6 +14,7 @@ from tasks.contract.pace import Pace, megabytes
 from tasks.contract.pace import photos as photos_amount
 from tasks.contract.photos import PHOTOS_FILE, REFUSED_FILE, Photo, Refusal, write_rows
 from tasks.contract.step import Facts, Job, Step
+from tasks.preprocess.contact_sheets import write_contact_sheets
 from tasks.preprocess.decode import Decoded, UnusableError, decode
 from tasks.preprocess.near_duplicates import near_duplicate_components
 from tasks.preprocess.parallel import cores, in_order
@@ -40,7 +41,7 @@ class Usable:
 
 
 def run(job: Job) -> Facts:
-    """The step: leaves ``photos.jsonl``, ``refused.jsonl`` and the record files.
+    """The step: leaves ``photos.jsonl``, ``refused.jsonl``, record files and contact sheets.
 
     Raises:
         InputError: the archive is gone or another one, too many photos cannot be used, or a class
@@ -59,6 +60,8 @@ def run(job: Job) -> Facts:
             refused = sorted([*refused, *repeated], key=lambda refusal: refusal.entry)
             require_usable(entries, usable, refused, options)
             photos = _write_photos(usable, spool, options, job.output)
+            record_of = {photo.entry: photo.record for photo in decoded}
+            write_contact_sheets(job.output, photos, refused, record_of, spool.records())
     write_rows(job.output / PHOTOS_FILE, photos)
     write_rows(job.output / REFUSED_FILE, refused)
     facts = _facts(photos, refused, len(entries)) | {
@@ -93,6 +96,7 @@ def settle_exact_duplicates(decoded: Iterable[Usable]) -> tuple[list[Usable], li
                     class_name=photo.class_name,
                     reason="label conflict" if conflict else "duplicate",
                     detail=f"has the same pixels as {other.entry!r}",
+                    same_as=other.entry,
                 )
             )
     return kept, refused

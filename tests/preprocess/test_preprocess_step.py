@@ -18,6 +18,7 @@ from tasks.contract.manifest import Manifest, RunRecord
 from tasks.contract.photos import (
     PHOTOS_FILE,
     REFUSED_FILE,
+    REFUSED_SHEET,
     Photo,
     PhotoSet,
     Refusal,
@@ -160,6 +161,8 @@ def test_neither_cores_nor_the_order_of_the_archive_matter(
     five = prepare(store, cache, "r2", force=True).manifest
     assert (one.measurements["workers"], five.measurements["workers"]) == (1, 5)
     assert five.digest == one.digest
+    sheets = {name for name in one.files if name.startswith("contact/")}
+    assert sheets == {"contact/000.jpg", "contact/001.jpg", "contact/002.jpg", REFUSED_SHEET}
 
     put(store, dict(reversed((GOOD | BAD).items())), tmp_path / "b.zip")
     reordered = prepare(store, cache, "r3").manifest
@@ -313,4 +316,6 @@ def test_of_equal_photos_one_stays_unless_their_labels_contradict(photos: list[U
         row = by_entry[refusal.entry]
         conflict = len(classes[row.photo]) > 1
         assert refusal.reason == ("label conflict" if conflict else "duplicate")
-        assert any(repr(name) in refusal.detail for name in entries[row.photo])
+        assert refusal.same_as != refusal.entry
+        assert refusal.same_as in entries[row.photo]
+        assert repr(refusal.same_as) in refusal.detail
