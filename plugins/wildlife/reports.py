@@ -40,6 +40,7 @@ _TYPES = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
     "png": "image/png",
+    "jpg": "image/jpeg",
     "svg": "image/svg+xml",
 }
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}$")]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tasks.contract.archive import DatasetCard
 from tasks.contract.errors import InputError
 from tasks.contract.manifest import Manifest
-from tasks.contract.photos import PHOTOS_FILE, Photo, read_rows
+from tasks.contract.photos import PHOTOS_FILE, REFUSED_FILE, Photo, Refusal, read_rows
 from tasks.contract.step import Artifact
 from tasks.contract.training import (
     HISTORY_FILE,
@@ -48,6 +48,14 @@ class SplitCounts(_Facts):
     validation: int
     test: int
     refused: int = 0
+
+    @property
+    def used(self) -> int:
+        return self.train + self.validation + self.test
+
+    @property
+    def total(self) -> int:
+        return self.used + self.refused
 
 
 class DataFacts(_Facts):
@@ -123,12 +131,15 @@ class Evidence:
     """Both networks' answers to the same photos, in the same order.
 
     Attributes:
+        photos, refused: every photo of the archive that is used, and that is not.
         labels: the true label of each test photo, int32, shape (test photos,).
         near_duplicates: how many test photos look like another test photo.
     """
 
     preprocess: Manifest
     data: DataFacts
+    photos: list[Photo]
+    refused: list[Refusal]
     labels: NDArray[np.int32]
     near_duplicates: int
     scratch: Arm
@@ -150,6 +161,8 @@ def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -
     return Evidence(
         preprocess=preprocess.manifest,
         data=data,
+        photos=photos,
+        refused=read_rows(preprocess.path(REFUSED_FILE), Refusal),
         labels=np.array([row.label for row in test], dtype=np.int32),
         near_duplicates=int(sizes[sizes > 1].sum()),
         scratch=_read_arm(scratch, data.classes, test),

@@ -4,7 +4,6 @@ The two shades are told apart with any colour vision, and the markers tell them 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import log
 from pathlib import Path
 
@@ -13,46 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tasks.compare.drawing import BLUE, DOTS, GREY, ORANGE, SIZE, STYLE, FigureFile
 from tasks.compare.summary import ArmSummary, Summary
 from tasks.compare.wording import decimal, percent
 
-_ORANGE, _BLUE, _INK, _GREY = "#d95f02", "#0068b5", "#1d2321", "#69706c"
-
-#: In inches and dots per inch. A page shows 100 dots of it as 50 CSS pixels or a little less, so
-#: 10.5 points come out at 14 pixels or a little less.
-_SIZE, _DOTS = (4.8, 3.3), 200
-_STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
-    "font.size": 10.5,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _GREY,
-    "axes.labelcolor": _INK,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e3e6e4",
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-    "legend.fontsize": 10,
-    "lines.linewidth": 2,
-}
 #: A loss this many times that of even guessing would flatten all the rest of a linear axis.
 _EXPLODED = 4
-
-
-@dataclass(frozen=True)
-class FigureFile:
-    """A picture of the report. ``alt`` says in words what it shows."""
-
-    name: str
-    caption: str
-    alt: str
 
 
 def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[FigureFile]:
@@ -64,11 +29,11 @@ def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[Fi
     """
     network: ArmSummary = getattr(summary, arm)
     mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         accuracy = _draw_accuracy(network, len(summary.classes), f"{mark}{title}: accuracy")
         loss = _draw_loss(network, len(summary.classes), f"{mark}{title}: loss")
-        accuracy.savefig(folder / f"{arm}-accuracy.png", dpi=_DOTS)
-        loss.savefig(folder / f"{arm}-loss.png", dpi=_DOTS)
+        accuracy.savefig(folder / f"{arm}-accuracy.png", dpi=DOTS)
+        loss.savefig(folder / f"{arm}-loss.png", dpi=DOTS)
     last, epochs = network.history[-1], _count(len(network.history), "epoch")
     accuracy_ends = (
         f"After {epochs}: training {percent(last.accuracy)}, "
@@ -125,7 +90,7 @@ def _draw_loss(network: ArmSummary, classes: int, title: str) -> Figure:
 
 
 def _axes(title: str, epochs: int) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title)
     axes.set_xlabel("Epoch")
@@ -139,8 +104,8 @@ def _draw_pair(axes: Axes, training: Sequence[float], validation: Sequence[float
     epochs = range(1, len(training) + 1)
     every = max(1, len(training) // 12)
     # Markers of two sizes: where the two points of an epoch coincide, both still show.
-    axes.plot(epochs, training, color=_ORANGE, marker="o", markersize=8, label="training")
-    axes.plot(epochs, validation, color=_BLUE, marker="s", markersize=5, label="validation")
+    axes.plot(epochs, training, color=ORANGE, marker="o", markersize=8, label="training")
+    axes.plot(epochs, validation, color=BLUE, marker="s", markersize=5, label="validation")
     for line in axes.lines:
         line.set_markevery(every)
         line.set_clip_on(False)  # a marker at an accuracy of 1.0 shows whole
@@ -148,7 +113,7 @@ def _draw_pair(axes: Axes, training: Sequence[float], validation: Sequence[float
 
 def _draw_guessing(axes: Axes, height: float, label: str) -> None:
     """The height that answering without looking would reach: the same for both networks."""
-    axes.axhline(height, color=_GREY, linestyle=":", linewidth=1.5, label=label)
+    axes.axhline(height, color=GREY, linestyle=":", linewidth=1.5, label=label)
 
 
 def _draw_legend(axes: Axes) -> None:

@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tasks.compare import wording
-from tasks.compare.figures import FigureFile
+from tasks.compare.data_card import DataCard
+from tasks.compare.drawing import FigureFile
 from tasks.compare.summary import Summary
 
 #: Control characters, which no page may hold, and those that turn the direction of writing, with
@@ -22,25 +23,33 @@ from tasks.compare.summary import Summary
 _CONTROLS = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
 )
+_LONGEST = 160
 _MARKDOWN = re.compile(r"([\\`*_\[\]|#~$!])")
 
 
-def render_page(summary: Summary, curves: Sequence[Sequence[FigureFile]], folder: Path) -> str:
+def render_page(
+    summary: Summary, curves: Sequence[Sequence[FigureFile]], card: DataCard, folder: Path
+) -> str:
     """The page as HTML5 that stands alone: style and pictures are inside.
 
     Args:
         curves: the figures of each network.
-        folder: where the figures' files lie.
+        folder: where the pictures' files lie.
     """
     environment = _environment(_printable)
     environment.filters["breakable"] = _breakable
-    environment.filters["data_uri"] = lambda figure: _data_uri(folder / figure.name)
-    return _render(environment, "index.html.j2", summary, curves)
+    environment.filters["data_uri"] = lambda picture: _data_uri(folder / picture.name)
+    return _render(environment, "index.html.j2", summary, curves, card)
 
 
-def render_markdown(summary: Summary, curves: Sequence[Sequence[FigureFile]]) -> str:
-    """The same as GitHub-flavoured Markdown that refers to the figures' files beside it."""
-    return _render(_environment(escape_markdown), "report.md.j2", summary, curves)
+def render_markdown(
+    summary: Summary, curves: Sequence[Sequence[FigureFile]], card: DataCard
+) -> str:
+    """The same as GitHub-flavoured Markdown that refers to the files beside it.
+
+    It leaves the lists of files to the CSV files: Markdown cannot fold them away.
+    """
+    return _render(_environment(escape_markdown), "report.md.j2", summary, curves, card)
 
 
 def escape_markdown(value: object) -> object:
@@ -52,12 +61,17 @@ def escape_markdown(value: object) -> object:
 
 
 def _render(
-    environment: Environment, name: str, summary: Summary, curves: Sequence[Sequence[FigureFile]]
+    environment: Environment,
+    name: str,
+    summary: Summary,
+    curves: Sequence[Sequence[FigureFile]],
+    card: DataCard,
 ) -> str:
     steps = list(summary.origin.values())
     return environment.get_template(name).render(
         summary=summary,
         curves=curves,
+        card=card,
         properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
         # One run has one configuration, of which each step saw its slice.
         options={name: value for step in steps for name, value in step.options.items()},
@@ -76,6 +90,7 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
     )
     for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size"):
         environment.filters[name] = getattr(wording, name)
+    environment.filters["shortened"] = _shortened
     environment.globals["percent_range"] = wording.percent_range
     return environment
 
@@ -86,6 +101,11 @@ def _printable(value: object) -> object:
     return value
 
 
+def _shortened(text: str) -> str:
+    """Its two ends: an archive may hold names of 65,535 characters, and a page a hundred such."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+
+
 def _breakable(name: str) -> Markup:
     """A name that a narrow column may break after its underscores and hyphens."""
     escaped = str(escape(_printable(name)))  # a str, for Markup escapes what re.sub puts in
@@ -93,4 +113,5 @@ def _breakable(name: str) -> Markup:
 
 
 def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + b64encode(path.read_bytes()).decode()
+    kind = {".png": "image/png", ".jpg": "image/jpeg"}[path.suffix]
+    return f"data:{kind};base64,{b64encode(path.read_bytes()).decode()}"

@@ -13,7 +13,9 @@ _CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
     ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
 }
 
 

@@ -1,5 +1,6 @@
 """The step itself: evidence in; numbers, pictures and words out."""
 
+from tasks.compare.data_card import write_data_card
 from tasks.compare.evidence import read_evidence
 from tasks.compare.figures import draw_curves
 from tasks.compare.page import render_markdown, render_page
@@ -12,7 +13,7 @@ ARM_TITLES = {"scratch": "From scratch", "transfer": "Transfer"}
 
 
 def write_report(job: Job) -> Facts:
-    """Write the page, its Markdown twin, the summary and the figures.
+    """Write the page, its Markdown twin, the summary, the pictures and the full lists.
 
     Raises:
         InputError: the two networks were not tested on the same photos and classes.
@@ -28,8 +29,10 @@ def write_report(job: Job) -> Facts:
     )
     summary = summarise(evidence, job.options.title, compared)
     curves = [draw_curves(arm, title, summary, job.output) for arm, title in ARM_TITLES.items()]
-    page = render_page(summary, curves, job.output)
+    card = write_data_card(evidence, job.inputs["preprocess"], summary, job.output)
+    page = render_page(summary, curves, card, job.output)
     (job.output / PAGE_FILE).write_text(page, encoding="utf-8")
-    (job.output / MARKDOWN_FILE).write_text(render_markdown(summary, curves), encoding="utf-8")
+    markdown = render_markdown(summary, curves, card)
+    (job.output / MARKDOWN_FILE).write_text(markdown, encoding="utf-8")
     (job.output / SUMMARY_FILE).write_text(summary.model_dump_json(indent=1) + "\n")
     return summary.headline

@@ -5,13 +5,14 @@ without knowing the rest.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.compare import statistics, wording
+from tasks.compare.across_classes import groups_across_classes
 from tasks.compare.evidence import Arm, Evidence, Parameters, SplitCounts, Weights
 from tasks.compare.statistics import PairedCounts, Verdict
 from tasks.contract.manifest import Manifest
@@ -91,11 +92,30 @@ class ClassSummary(_Part):
     transfer_recall: float | None
 
 
+class Spread(_Part):
+    """Of a number that each photo has: the extremes, the quartiles and the median."""
+
+    smallest: float
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+    largest: float
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Self:
+        low, lower, middle, upper, high = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
+        return cls(
+            smallest=low, lower_quartile=lower, median=middle, upper_quartile=upper, largest=high
+        )
+
+
 class DataSummary(_Part):
     """What became of the archive's photos. ``archive_size`` in bytes, ``image_size`` in pixels.
 
     ``near_duplicate_test_photos`` look like another test photo; the intervals count them as
-    independent.
+    independent. Of the near-duplicate groups, those ``across_classes`` have photos of more than
+    one class. ``longer_side`` (pixels) and ``aspect_ratio`` (width / height) are of the photos
+    that are used.
     """
 
     name: str
@@ -109,7 +129,10 @@ class DataSummary(_Part):
     refused: int
     refused_by_reason: dict[str, int]
     near_duplicate_groups: int
+    near_duplicate_groups_across_classes: int
     near_duplicate_test_photos: int
+    longer_side: Spread
+    aspect_ratio: Spread
 
 
 class StepOrigin(_Part):
@@ -274,6 +297,8 @@ def _class_summaries(evidence: Evidence) -> list[ClassSummary]:
 
 def _data_summary(evidence: Evidence) -> DataSummary:
     data = evidence.data
+    width = np.array([photo.width for photo in evidence.photos])
+    height = np.array([photo.height for photo in evidence.photos])
     return DataSummary(
         name=data.dataset.name,
         note=data.dataset.note,
@@ -288,7 +313,10 @@ def _data_summary(evidence: Evidence) -> DataSummary:
             sorted(data.refused.items(), key=lambda reason: (-reason[1], reason[0]))
         ),
         near_duplicate_groups=data.near_duplicate_groups,
+        near_duplicate_groups_across_classes=len(groups_across_classes(evidence.photos)),
         near_duplicate_test_photos=evidence.near_duplicates,
+        longer_side=Spread.of(np.maximum(width, height)),
+        aspect_ratio=Spread.of(width / height),
     )
 
 

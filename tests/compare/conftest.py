@@ -25,6 +25,6 @@ def read_report(store: Store) -> Callable[[str], Any]:
         assert content is not None, name
         if Path(name).suffix == ".json":
             return json.loads(content)
-        return content if name.endswith(".png") else content.decode()
+        return content if name.endswith((".png", ".jpg")) else content.decode()
 
     return read

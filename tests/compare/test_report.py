@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from tasks.compare import STEP
 from tasks.compare.summary import Summary
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config
+from tasks.contract.photos import Refusal
 from tasks.contract.step import run_step
 from tasks.contract.store import Store
 from tasks.contract.training import Epoch
@@ -21,7 +23,9 @@ from tests.compare.world import World
 
 pytestmark = pytest.mark.store
 Read = Callable[[str], Any]
-FIGURES = ("scratch-accuracy.png", "scratch-loss.png", "transfer-accuracy.png", "transfer-loss.png")
+CURVES = ("scratch-accuracy.png", "scratch-loss.png", "transfer-accuracy.png", "transfer-loss.png")
+FIGURES = (*CURVES, "photo-sizes.png", "photo-shapes.png")
+SHEETS = ("contact-000.jpg", "contact-001.jpg", "contact-002.jpg", "contact-refused.jpg")
 VOID = {"meta", "link", "img", "wbr", "br"}
 
 
@@ -67,7 +71,10 @@ def test_every_file_is_published_with_the_right_content_type(
         "index.html": "text/html; charset=utf-8",
         "report.md": "text/markdown; charset=utf-8",
         "summary.json": "application/json",
+        "refused.csv": "text/csv; charset=utf-8",
+        "across-classes.csv": "text/csv; charset=utf-8",
         **dict.fromkeys(FIGURES, "image/png"),
+        **dict.fromkeys(SHEETS, "image/jpeg"),
     }
 
 
@@ -83,7 +90,7 @@ def test_the_page_is_published_last(
 
     monkeypatch.setattr(store, "copy", noted)
     world.compare(store, cache)
-    assert len(copied) == 7
+    assert len(copied) == 5 + len(FIGURES) + len(SHEETS)
     assert copied[-1] == "reports/run-1/index.html"
 
 
@@ -135,7 +142,9 @@ def test_the_page_stands_alone_and_forbids_everything_else(
     world.compare(store, cache)
     html = read_report("index.html")
     page = Page(html)
-    assert [image["src"][:22] for image in page.all("img")] == ["data:image/png;base64,"] * 4
+    kinds = Counter(image["src"].partition(",")[0] for image in page.all("img"))
+    assert kinds == {"data:image/png;base64": 6, "data:image/jpeg;base64": 4}
+    assert {link["href"] for link in page.all("a")} == {"refused.csv"}
     assert {link["href"] for link in page.all("link")} == {"data:,"}
     assert len(page.all("style")) == 1
     assert not page.all("script")
@@ -155,7 +164,10 @@ def test_the_page_is_accessible(
     assert headings.count(1) == 1
     assert all(lower - upper <= 1 for upper, lower in zip([0, *headings], headings, strict=False))
     assert all(heading.get("scope") in ("row", "col") for heading in page.all("th"))
-    assert all("After 5 epochs: training" in image["alt"] for image in page.all("img"))
+    pictures = [image["alt"] for image in page.all("img")]
+    assert all("After 5 epochs: training" in alt for alt in pictures[:4])
+    assert all(pictures)
+    assert all(image["width"] and image["height"] for image in page.all("img"))
     identities = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(identities) == len(set(identities))
     named = {attrs["aria-labelledby"] for _, attrs in page.elements if "aria-labelledby" in attrs}
@@ -175,13 +187,15 @@ def test_hostile_names_are_shown_and_never_run(
 ) -> None:
     world.classes = sorted(HOSTILE)
     world.dataset = {"name": HOSTILE[0], "synthetic": False, "note": "<iframe src=//x></iframe>"}
-    world.refused = {"<b>bold</b>": 1}
+    world.refused_files = [
+        Refusal(entry=name, class_name=name, reason="<b>bold</b>", detail=name) for name in HOSTILE
+    ]
     world.compare(store, cache, title="</title><script>alert(3)</script>")
     page = Page(read_report("index.html"))
     assert not page.all("script")
     assert not page.all("iframe")
     assert not page.all("b")
-    assert len(page.all("img")) == 4
+    assert len(page.all("img")) == 6 + 4 + 1
     assert '<script>alert("1")</script>' in page.text
     assert "{{7*7}}" in page.text
     assert not {"\x01", "\u202e"} & set(page.text)
@@ -227,7 +241,7 @@ def test_few_and_many_classes_with_few_photos_have_a_whole_report(
     world.test_photos = test_photos
     world.compare(store, cache)
     page = Page(read_report("index.html"))
-    assert page.text.count("class_001") == 2
+    assert page.text.count("class_001") == 3
     assert len(read_report("summary.json")["classes"]) == classes
 
 
@@ -236,7 +250,7 @@ def test_a_history_of_one_epoch_shows_its_markers(
 ) -> None:
     world.epochs = 1
     world.compare(store, cache)
-    for name in FIGURES:
+    for name in CURVES:
         (tmp_path / name).write_bytes(read_report(name))
         with Image.open(tmp_path / name) as image:
             box = image.convert("RGB").crop((0, 0, image.width, round(0.8 * image.height)))

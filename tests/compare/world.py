@@ -1,18 +1,28 @@
 """Fabricated results of the earlier steps, published in the real store as those steps publish."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import exp
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tasks.compare import STEP
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config, PreprocessOptions, ScratchOptions, TransferOptions
 from tasks.contract.manifest import RunRecord
-from tasks.contract.photos import PHOTOS_FILE, REFUSED_FILE, Photo, write_rows
+from tasks.contract.photos import (
+    PHOTOS_FILE,
+    REFUSED_FILE,
+    REFUSED_SHEET,
+    Photo,
+    Refusal,
+    class_sheet,
+    write_rows,
+)
 from tasks.contract.step import Facts, Job, Step, run_step
 from tasks.contract.store import Store
 from tasks.contract.training import (
@@ -41,6 +51,8 @@ class World:
         default_factory=lambda: {"name": "Fabricated", "synthetic": False, "note": ""}
     )
     refused: dict[str, int] = field(default_factory=lambda: {"truncated": 2, "duplicate": 5})
+    refused_files: list[Refusal] | None = None
+    photo: Callable[[Photo], Photo] = lambda made: made
     history: Callable[[str, int], list[Epoch]] | None = None
     predictions: Callable[[str, Predictions], Predictions] = lambda _arm, made: made
     facts: Callable[[str, Facts], Facts] = lambda _step, made: made
@@ -65,7 +77,23 @@ class World:
                         crc32=0,
                     )
                 )
-        return sorted(rows, key=lambda row: row.photo)
+        return sorted((self.photo(row) for row in rows), key=lambda row: row.photo)
+
+    def refusals(self) -> list[Refusal]:
+        """The rows of ``refused_files``, or as many as the counts in ``refused`` want."""
+        if self.refused_files is not None:
+            return self.refused_files
+        name = self.classes[0]
+        return [
+            Refusal(
+                entry=f"photos/{name}/{reason} {number}.jpg",
+                class_name=name,
+                reason=reason,
+                detail="fabricated",
+            )
+            for reason, count in self.refused.items()
+            for number in range(count)
+        ]
 
     def publish(self, run_id: str, store: Store, cache: Cache, config: Config) -> None:
         """Run the three earlier steps for one run."""
@@ -82,8 +110,12 @@ class World:
     def _preprocess(self) -> Step:
         def run(job: Job) -> Facts:
             write_rows(job.output / PHOTOS_FILE, self.photos())
-            write_rows(job.output / REFUSED_FILE, [])
-            n, refused = self.test_photos, sum(self.refused.values())
+            write_rows(job.output / REFUSED_FILE, self.refusals())
+            sheets = [class_sheet(label) for label in range(len(self.classes))]
+            for name in [*sheets, REFUSED_SHEET] if self.refusals() else sheets:
+                (job.output / name).parent.mkdir(exist_ok=True)
+                Image.new("RGB", (194, 96), "teal").save(job.output / name)
+            n, refused = self.test_photos, len(self.refusals())
             counts = {"train": 5 * n, "validation": n, "test": n}
             kept = 7 * n * len(self.classes)
             per_class = {name: {**counts, "refused": 0} for name in self.classes}
@@ -94,7 +126,7 @@ class World:
                 "dataset": self.dataset,
                 "archive": {"size": 350_123_456, "sha256": "a1" * 32},
                 "photos": {"entries": kept + refused, "kept": kept, "refused": refused},
-                "refused": self.refused,
+                "refused": dict(Counter(row.reason for row in self.refusals())),
                 "per_class": per_class,
                 "near_duplicate_groups": 8,
             }

@@ -177,6 +177,8 @@ def test_an_empty_bucket_is_explained(viewer: TestClient, connected: Store) -> N
         ("report.md", "text/markdown; charset=utf-8"),
         ("summary.json", "application/json"),
         ("scratch.png", "image/png"),
+        ("contact-000.jpg", "image/jpeg"),
+        ("across-classes.csv", "text/csv; charset=utf-8"),
     ],
 )
 def test_a_file_has_the_type_of_its_name_and_may_run_nothing(

@@ -1,0 +1,48 @@
+"""The report's full lists, as CSV files beside the page."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tasks.contract.photos import Photo, Refusal
+
+REFUSED_CSV = "refused.csv"
+ACROSS_CLASSES_CSV = "across-classes.csv"
+
+#: A spreadsheet takes a cell that begins like this for a formula, quoted or not; some also take
+#: the full-width forms.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def write_refused(refused: Iterable[Refusal], path: Path) -> None:
+    """Every refused file, by name."""
+    columns = ("file", "class", "reason", "detail", "same pixels as")
+    rows = ((r.entry, r.class_name, r.reason, r.detail, r.same_as) for r in refused)
+    _write(path, columns, rows)
+
+
+def write_across_classes(groups: Iterable[Sequence[Photo]], path: Path) -> None:
+    """The photos of near-duplicate groups that lie in more than one class."""
+    columns = ("group", "class", "split", "file")
+    rows = (
+        (str(number), photo.class_name, photo.split, photo.entry)
+        for number, group in enumerate(groups, start=1)
+        for photo in group
+    )
+    _write(path, columns, rows)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([_as_text(cell) for cell in row] for row in rows)
+
+
+def _as_text(cell: str) -> str:
+    """An apostrophe in front makes a spreadsheet show a formula instead of working it out.
+
+    Names come from the archive. That changes a name that begins so; ``refused.jsonl`` of the
+    preprocess step has it as it is.
+    """
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

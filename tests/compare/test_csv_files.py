@@ -1,0 +1,40 @@
+"""The CSV files: whole, readable by programs, and harmless in a spreadsheet."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.compare.csv_files import _as_text, write_refused
+from tasks.contract.photos import Refusal
+
+
+def written(folder: Path, *entries: str) -> list[list[str]]:
+    rows = [Refusal(entry=e, class_name="a", reason="empty", detail="no bytes") for e in entries]
+    write_refused(rows, folder / "refused.csv")
+    with (folder / "refused.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_every_refused_file_is_a_row_whatever_its_name(tmp_path: Path) -> None:
+    names = ['a,"b"\nc;d', "größe 熊.jpg", *(f"{number}.jpg" for number in range(1000))]
+    header, *rows = written(tmp_path, *names)
+    assert header == ["file", "class", "reason", "detail", "same pixels as"]
+    assert [row[0] for row in rows] == names
+    assert rows[0][1:] == ["a", "empty", "no bytes", ""]
+
+
+@pytest.mark.parametrize(
+    "name", ["=cmd|'/c calc'!A1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"]
+)
+def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
+    _, row = written(tmp_path, name)
+    assert row[0] == f"'{name}"
+
+
+@given(st.text())
+def test_only_a_cell_that_would_be_a_formula_is_changed(cell: str) -> None:
+    assert _as_text(cell).removeprefix("'") == cell.removeprefix("'")
+    assert not _as_text(cell).startswith(("=", "+", "-", "@"))
