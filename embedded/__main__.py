@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from embedded.airflow import (
     AirflowClient,
     airflow_environment,
+    airflow_is_running,
     runner_of,
     start_airflow,
     stop_airflow,
@@ -29,6 +30,9 @@ from tasks.contract.config import Config
 from tasks.contract.errors import StepError
 from tasks.contract.store import Store
 from wildlife.settings import docker_settings
+from wildlife.settings import settings as plugin_settings
+
+_Ended = subprocess.CompletedProcess[bytes]
 
 #: The synthetic sample is for seeing the workflow work within minutes, not for good numbers.
 _SAMPLE_OPTIONS = {"scratch_epochs": 3, "transfer_epochs": 10}
@@ -78,6 +82,8 @@ def _run(settings: Settings, archive_name: str, options: dict[str, Any]) -> None
     Config.parse(options)  # before anything is started
     archive = _existing_file(archive_name, "ARCHIVE") if archive_name else None
     where = _where_steps_run(settings)
+    if settings.runner == "docker":
+        _require_engine(settings)
     client = _up(settings)
     store = _store(settings)
     began = time.monotonic()
@@ -116,22 +122,42 @@ def _put(settings: Settings, name: str, key: str) -> None:
 
 def _reap(settings: Settings, dry_run: bool) -> int:
     """A program of its own, the one that a site runs on its GPU hosts."""
-    settings = settings.model_copy(update={"runner": runner_of(settings)})
-    client = start_airflow(settings)
+    if airflow_is_running(settings):
+        client = AirflowClient(settings)
+    else:
+        print("starting Airflow, to ask it which runs go on; 'make down' stops it")
+        start_store(settings)
+        client = start_airflow(settings.model_copy(update={"runner": runner_of(settings)}))
     asked = {
         "WILDLIFE_AIRFLOW_URL": settings.airflow_url,
         "WILDLIFE_AIRFLOW_TOKEN": client.token(),
     }
-    return _reaper(settings, *["--dry-run"] * dry_run, **asked).returncode
+    return _reaper(settings, *["--dry-run"] * dry_run, more=asked).returncode
 
 
-def _reaper(
-    settings: Settings, *arguments: str, **environment: str
-) -> "subprocess.CompletedProcess[bytes]":
-    everything = airflow_environment(settings) | store_environment(settings) | environment
-    everything["PYTHONPATH"] = f"{ROOT}:{ROOT / 'plugins'}"
-    command = [sys.executable, "-m", "wildlife.containers.reaper", *arguments]
-    return subprocess.run(command, env=everything)
+def _reaper(settings: Settings, *arguments: str, more: Mapping[str, str] | None = None) -> _Ended:
+    return _run_module(settings, "wildlife.containers.reaper", *arguments, more=more)
+
+
+def _require_engine(settings: Settings) -> None:
+    """See that there is an engine with the image before anything is started."""
+    checked = _run_module(settings, "wildlife.containers.check", capture_output=True)
+    if checked.returncode != os.EX_OK:
+        raise StackError(checked.stderr.decode().strip().splitlines()[-1])
+
+
+def _run_module(
+    settings: Settings,
+    *command: str,
+    more: Mapping[str, str] | None = None,
+    capture_output: bool = False,
+) -> _Ended:
+    """Run a program of Airflow's side with Airflow's settings, and ``more``."""
+    environment = airflow_environment(settings) | store_environment(settings) | dict(more or {})
+    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'plugins'}"
+    return subprocess.run(
+        [sys.executable, "-m", *command], env=environment, capture_output=capture_output
+    )
 
 
 def _up(settings: Settings) -> AirflowClient:
@@ -146,7 +172,10 @@ def _up(settings: Settings) -> AirflowClient:
 def _down(settings: Settings) -> None:
     running = running_programs(settings.home)
     if running:
-        print("stopping Airflow and the store; a step that runs gets time to finish writing")
+        print(
+            "stopping Airflow and the store; a step that runs gets up to "
+            f"{plugin_settings().stop_seconds} s to save where it is"
+        )
     # In any case: a program that was killed may have left processes behind.
     stop_airflow(settings)
     if running and runner_of(settings) == "docker":

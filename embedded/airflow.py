@@ -101,15 +101,15 @@ def start_airflow(settings: Settings) -> "AirflowClient":
     """Start what does not run yet, wait until it answers, and make the GPU pool.
 
     Raises:
-        StackError: a port is taken, a part did not come up, or it runs with another runner.
+        StackError: a port is taken, a part did not come up, or it runs with other settings.
     """
     programs = {name: Program(name, settings.home) for name in _PARTS}
     environment = airflow_environment(settings)
-    is_running = any(program.find() for program in programs.values())
+    is_running = airflow_is_running(settings)
     if not is_running:
         require_free_port(settings.airflow_port, "Airflow's page", "WILDLIFE_AIRFLOW_PORT")
         _migrate_database(settings, environment)
-    _require_same_runner(settings, is_running)
+    _require_same_settings(settings, environment, is_running)
     client = AirflowClient(settings)
     for name, program in programs.items():
         if not program.find():
@@ -119,6 +119,10 @@ def start_airflow(settings: Settings) -> "AirflowClient":
         program.wait_until(client.is_ready, _READY_SECONDS)
     client.ensure_pool("gpu", slots=plugin_settings().gpu_slots, description=_GPU_POOL)
     return client
+
+
+def airflow_is_running(settings: Settings) -> bool:
+    return any(Program(name, settings.home).find() for name in _PARTS)
 
 
 def stop_airflow(settings: Settings) -> None:
@@ -241,27 +245,48 @@ def _reason(answer: httpx.Response) -> str:
 
 def runner_of(settings: Settings) -> str:
     """What the steps of the last started Airflow run in."""
-    noted = _runner_file(settings)
-    return noted.read_text() if noted.exists() else "process"
+    return _started_with(settings).get("WILDLIFE_RUNNER", "process")
 
 
-def _runner_file(settings: Settings) -> Path:
-    return settings.home / "run" / "runner"
+def _started_with(settings: Settings) -> dict[str, str]:
+    """The settings of the last started Airflow."""
+    try:
+        known: dict[str, str] = json.loads(_noted_settings(settings).read_text())
+        return known
+    except (OSError, ValueError):
+        return {}
 
 
-def _require_same_runner(settings: Settings, is_running: bool) -> None:
+def _noted_settings(settings: Settings) -> Path:
+    return settings.home / "run" / "airflow.settings"
+
+
+def _require_same_settings(
+    settings: Settings, environment: Mapping[str, str], is_running: bool
+) -> None:
     """A running Airflow keeps the settings that it was started with."""
+    asked = {
+        name: value
+        for name, value in environment.items()
+        if (name.startswith("WILDLIFE_") and name != "WILDLIFE_REVISION") or name == "DOCKER_HOST"
+    }
     if not is_running:
-        noted = _runner_file(settings)
+        noted = _noted_settings(settings)
         noted.parent.mkdir(parents=True, exist_ok=True)
-        noted.write_text(settings.runner)
+        noted.write_text(json.dumps(asked))
         return
-    runner = runner_of(settings)
-    if runner != settings.runner:
-        raise StackError(
-            f"Airflow runs with WILDLIFE_RUNNER={runner}, and {settings.runner} is asked for: "
-            "stop it with 'make down' first"
-        )
+    known = _started_with(settings)
+    for name in sorted(asked.keys() | known.keys()):
+        before, now = known.get(name), asked.get(name)
+        if before != now:
+            raise StackError(
+                f"Airflow runs {_spelled(name, before)}, and {_spelled(name, now)} is asked for: "
+                "stop it with 'make down' first"
+            )
+
+
+def _spelled(name: str, value: str | None) -> str:
+    return f"without {name}" if value is None else f"with {name}={value}"
 
 
 def _migrate_database(settings: Settings, environment: Mapping[str, str]) -> None:

@@ -138,7 +138,7 @@ def require_running(home: Path, names: Iterable[str]) -> None:
     if any(program.is_stopped() for program in programs):
         raise StackError(
             "Airflow and the store were stopped meanwhile ('make down'): 'make run' starts them "
-            "again, and takes from the bucket what steps had finished"
+            "again, and the run goes on from what its steps have finished and saved"
         )
     for program in programs:
         if program.find() is None:

@@ -75,14 +75,16 @@ class _Follower:
         self._states: dict[str, str] = {}
         self._trainings: dict[str, TrainProgress] = {}
         self._began = time.monotonic()
-        self._waiting = False
+        self._awaited: _Follower | None = None
 
     def report_wait(self) -> None:
-        """Say once for which other run this one waits: the DAG has one at a time."""
+        """Say for which other run this one waits, and follow it: the DAG has one at a time."""
         others = [run for run in self._client.active_runs() if run != self._run_id]
-        if others and not self._waiting:
-            self._waiting = True
-            print(f"waiting for {others[0]}, which still runs (Airflow's page can stop it)")
+        if self._awaited is None and others:
+            self._awaited = _Follower(self._client, self._store, others[0])
+            print(f"waiting for {others[0]}, which goes on first (Airflow's page can stop it):")
+        if self._awaited is not None:
+            self._awaited.report()
 
     def report(self) -> None:
         for task in sorted(

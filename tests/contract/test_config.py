@@ -33,6 +33,8 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
     if field["type"] == "number":
         low = field.get("exclusiveMinimum", low)
         return st.floats(low, high, exclude_min="exclusiveMinimum" in field)
+    if "enum" in field:
+        return st.sampled_from(field["enum"])
     if field["type"] == "boolean":
         return st.booleans()
     return {

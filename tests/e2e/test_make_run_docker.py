@@ -211,7 +211,7 @@ def test_make_reap_removes_the_container_of_a_dead_run(stack: Stack) -> None:
     assert len(stack.containers()) == 1
     listed = make("reap", stack.environment, "DRY_RUN=1")
     assert "train_scratch of orphaned" in listed.stdout
-    assert "1 containers of dead runs would be removed" in listed.stdout
+    assert "1 container of dead runs would be removed" in listed.stdout
     assert len(stack.containers()) == 1
     reaped = make("reap", stack.environment)
     assert reaped.returncode == 0, reaped.stderr

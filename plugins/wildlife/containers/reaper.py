@@ -101,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"reap: {' '.join(str(error).split())}", file=sys.stderr)
         return os.EX_UNAVAILABLE
     verb = "would be removed" if given.dry_run else "removed"
-    print(f"{len(doomed)} containers {'' if given.all else 'of dead runs '}{verb}")
+    containers = "container" if len(doomed) == 1 else "containers"
+    print(f"{len(doomed)} {containers} {'' if given.all else 'of dead runs '}{verb}")
     return 0
 
 
