@@ -100,8 +100,13 @@ class ArmFacts(_Facts):
 
 
 class ArmMeasurements(_Facts):
-    """Wall-clock times and rates of a training step; ``seconds`` is the whole step's."""
+    """Wall-clock times and rates of a training step; ``seconds`` is the whole step's.
 
+    ``resumed`` tells how often the training went on from a checkpoint: ``seconds`` is then of the
+    last of so many processes and one more, and ``train_seconds`` of all.
+    """
+
+    resumed: int = 0
     seconds: float | None = None
     train_seconds: float | None = None
     feature_seconds: float | None = None

@@ -49,7 +49,8 @@ class Score(_Part):
 class ArmSummary(_Part):
     """One network: how it was trained, what that cost and what it can do. Times in seconds.
 
-    ``seconds`` is the whole step's time, ``train_seconds`` the training's alone.
+    ``seconds`` is the whole step's time, ``train_seconds`` the training's alone. A training that
+    ``resumed`` from a checkpoint had several processes: ``seconds`` is of the last one only.
     """
 
     architecture: str
@@ -60,6 +61,7 @@ class ArmSummary(_Part):
     learning_rate: float
     optimizer: str
     device: str
+    resumed: int
     seconds: float | None
     train_seconds: float | None
     feature_seconds: float | None

@@ -40,7 +40,7 @@ class Photo(BaseModel):
     """A kept photo.
 
     Attributes:
-        photo: SHA-256 (hex) of the decoded pixels at full size; its identity for ever.
+        photo: SHA-256 (hex) of the decoded pixels; its identity for ever, whatever the image size.
         entry: where it lies in the archive.
         label: 0..N-1, the place of its class in the sorted classes.
         group: the ``photo`` that stands for its near duplicates; a group never crosses a split.

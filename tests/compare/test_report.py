@@ -284,3 +284,19 @@ def test_an_arm_without_measurements_is_not_measured(
     run_step(STEP, config, "run-1", store, cache)
     assert "not measured" in Page(read_report("index.html")).text
     assert "unknown device" in read_report("summary.json")["statement"]
+
+
+def test_a_training_that_was_interrupted_says_so_beside_its_times(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    config = Config()
+    world.publish("run-1", store, cache, config)
+    key = "runs/run-1/train_scratch.json"
+    record = json.loads(store.read(key) or b"")
+    record["manifest"]["measurements"] |= {"resumed": 2, "seconds": 42.0}
+    store.write(key, json.dumps(record).encode())
+    run_step(STEP, config, "run-1", store, cache)
+    text = Page(read_report("index.html")).text
+    assert "2 times" in text
+    assert "42 s (the last process)" in text.replace("\u00a0", " ")
+    assert "| 2 times | – |" in read_report("report.md")
