@@ -17,8 +17,8 @@ fetch → preprocess → train_scratch, train_transfer → compare
 ```
 
 **Start a run** with the trigger button. Every option has a default; the archive is a key in the
-bucket, `datasets/oregon-wildlife.zip` unless you say otherwise: a zip with one folder of photos per
-class.
+bucket, `datasets/oregon-wildlife.zip` unless you say otherwise: a zip or tar with one folder of
+photos per class.
 
 **Read the result** under *Reports* in the navigation, or by the *Report* link of the task
 `compare`.

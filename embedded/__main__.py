@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the workflow once and print where the report is")
-    run.add_argument("--archive", default="", help="zip of photos, one folder per class")
+    run.add_argument("--archive", default="", help="zip or tar of photos, one folder per class")
     run.add_argument("--options", default="", help="options of the run: name=value name=value ...")
     commands.add_parser("up", help="start the object store and Airflow, and leave them running")
     commands.add_parser("down", help="stop them")
@@ -187,7 +187,9 @@ def _down(settings: Settings) -> None:
 def _existing_file(name: str, variable: str) -> Path:
     path = Path(name)
     if path.is_dir():
-        raise StackError(f"{path} is a folder: give {variable} a file (zip the folder first)")
+        raise StackError(
+            f"{path} is a folder: give {variable} a file (zip or tar the folder first)"
+        )
     if not path.is_file():
         raise StackError(f"there is no file {path}: check {variable}")
     return path

@@ -120,7 +120,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(store: Store, tmp_path: Pat
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [
-        (None, "is not a readable zip archive"),
+        (None, "is not a readable archive"),
         ({"README.txt": b"hello"}, "class"),
         ({"only/a.jpg": b"x", "only/b.jpg": b"x"}, "class"),
     ],

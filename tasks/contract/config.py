@@ -47,7 +47,9 @@ class Seeded(Options):
     )
 
 
-class FetchOptions(Options):
+class ArchiveKey(Options):
+    """A class of its own, so that the form begins with it and not with the limits."""
+
     archive: str = option(
         "datasets/oregon-wildlife.zip",
         "Data",
@@ -58,7 +60,63 @@ class FetchOptions(Options):
     )
 
 
-class PreprocessOptions(Seeded):
+class ArchiveLimits(Options):
+    """What an archive from outside may cost; held on the bytes that are read, not on its word.
+
+    A megabyte is 1,000,000 bytes, a gigabyte 1,000 of them.
+    """
+
+    max_entry_mb: int = option(
+        64,
+        "Limits",
+        "Largest file, MB",
+        "A file of the archive that is larger than this, decompressed, is refused.",
+        ge=1,
+        le=1024,
+    )
+    max_archive_gb: float = option(
+        100.0,
+        "Limits",
+        "Largest archive, GB",
+        "The run fails if the archive holds more than this, decompressed.",
+        ge=0.001,
+        le=10_000.0,
+    )
+    max_compression_ratio: int = option(
+        200,
+        "Limits",
+        "Largest compression ratio",
+        "What decompresses to more than 1 MB and more than this many times its size is refused.",
+        ge=2,
+        le=100_000,
+    )
+    max_entries: int = option(
+        1_000_000,
+        "Limits",
+        "Most entries",
+        "The run fails if the archive has more entries than this.",
+        ge=1,
+        le=10_000_000,
+    )
+
+    @property
+    def entry_bytes(self) -> int:
+        return self.max_entry_mb * 1_000_000
+
+    @property
+    def archive_bytes(self) -> int:
+        return int(self.max_archive_gb * 1e9)
+
+    def expanded_bytes(self, compressed: int) -> int:
+        """The most that so many compressed bytes may decompress to."""
+        return max(1_000_000, self.max_compression_ratio * compressed)
+
+
+class FetchOptions(ArchiveLimits, ArchiveKey):
+    """What fetch sees."""
+
+
+class PreprocessOptions(Seeded, ArchiveLimits):
     image_size: int = option(
         224,
         "Data",

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tasks.contract.archive import Archive, Entry
+from tasks.contract.archive import Entry, open_archive
 from tasks.contract.config import FetchOptions
 from tasks.contract.errors import InputError
 from tasks.contract.pace import Pace, megabytes
+from tasks.contract.photos import REFUSED_FILE, write_rows
 from tasks.contract.step import Facts, Job, Step
 from tasks.contract.store import ObjectHead, Store
 
@@ -23,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def run(job: Job) -> Facts:
-    """The step: leaves ``index.jsonl`` (class, entry and declared size in bytes of each photo).
+    """The step: leaves ``index.jsonl`` and ``refused.jsonl``.
+
+    The one has class, entry and declared size in bytes of each photo, the other the entries that
+    must not be used, with the reason. What can only be known by reading a photo, preprocess says.
 
     Raises:
         InputError: the archive is missing, was replaced meanwhile, or is not one of class folders.
@@ -35,25 +39,32 @@ def run(job: Job) -> Facts:
             "new one"
         )
     path, sha256 = _local_copy(head, job)
-    with Archive(path, job.store.uri(head.key)) as archive:
-        card = archive.card()
-        entries = archive.entries()
-    classes = Counter(entry.class_name for entry in entries)
-    _require_classes(classes, job.store.uri(head.key))
-    _write_index(job.output / INDEX_FILE, entries)
+    uri = job.store.uri(head.key)
+    with open_archive(path, uri, job.options) as archive:
+        survey, card, kind = archive.survey(), archive.card(), archive.format
+    classes = Counter(entry.class_name for entry in survey.entries)
+    refused = Counter(refusal.reason for refusal in survey.refused)
+    _require_classes(classes, refused, uri)
+    _write_index(job.output / INDEX_FILE, survey.entries)
+    write_rows(job.output / REFUSED_FILE, survey.refused)
     log.info(
-        "%s: %s photos in %d classes, %s",
-        job.store.uri(head.key),
-        f"{len(entries):,}",
-        len(classes),
+        "%s: %s of %s with %s photos in %d classes",
+        uri,
+        kind,
         megabytes(head.size),
+        f"{len(survey.entries):,}",
+        len(classes),
     )
+    if refused:
+        log.warning("%s: %s entries refused: %s", uri, f"{refused.total():,}", _counts(refused))
     return {
         "size": head.size,
         "sha256": sha256,
+        "format": kind,
         "dataset": card.model_dump(),
-        "entries": len(entries),
+        "entries": len(survey.entries),
         "classes": dict(sorted(classes.items())),
+        "refused": dict(sorted(refused.items())),
     }
 
 
@@ -92,12 +103,18 @@ def _local_copy(head: ObjectHead, job: Job) -> tuple[Path, str]:
         return job.cache.add(target, sha256), sha256
 
 
-def _require_classes(classes: Counter[str], uri: str) -> None:
+def _require_classes(classes: Counter[str], refused: Counter[str], uri: str) -> None:
     remedy = "give it one folder of photos per class, at least two, each named after its class"
+    besides = f" (entries refused: {_counts(refused)})" if refused else ""
     if not classes:
-        raise InputError(f"{uri} has no folders of photos: {remedy}")
+        raise InputError(f"{uri} has no folders of photos{besides}: {remedy}")
     if len(classes) == 1:
-        raise InputError(f"{uri} has photos of the single class {next(iter(classes))!r}: {remedy}")
+        only = next(iter(classes))
+        raise InputError(f"{uri} has photos of the single class {only!r}{besides}: {remedy}")
+
+
+def _counts(refused: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common())
 
 
 def _write_index(path: Path, entries: Iterable[Entry]) -> None:

@@ -3,11 +3,11 @@
 import logging
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.contract.archive import MAX_ENTRY_BYTES, Archive, Entry, EntryError
+from tasks.contract.archive import Archive, Entry, EntryError, Survey, open_archive
 from tasks.contract.config import SPLITS, PreprocessOptions
 from tasks.contract.errors import InputError
 from tasks.contract.pace import Pace, megabytes
@@ -49,22 +49,25 @@ def run(job: Job) -> Facts:
     """
     options: PreprocessOptions = job.options
     source = job.inputs["fetch"].facts
-    with Archive(_local_archive(job), _archive_uri(job)) as archive:
-        entries = archive.entries()
+    with open_archive(_local_archive(job), _archive_uri(job), options) as archive:
+        survey = archive.survey()
+        entries = survey.entries
         job.cache.require_space(
             2 * len(entries) * 3 * options.image_size**2, f"preparing {len(entries):,} photos"
         )
         with Spool.open(job.scratch / "records", options.image_size) as spool:
             decoded, refused = _decode_all(archive, entries, spool, job)
             usable, repeated = settle_exact_duplicates(decoded)
-            refused = sorted([*refused, *repeated], key=lambda refusal: refusal.entry)
-            require_usable(entries, usable, refused, options)
+            refused = sorted(
+                [*survey.refused, *refused, *repeated], key=lambda refusal: refusal.entry
+            )
+            require_usable(survey, usable, refused, options)
             photos = _write_photos(usable, spool, options, job.output)
             record_of = {photo.entry: photo.record for photo in decoded}
             write_contact_sheets(job.output, photos, refused, record_of, spool.records())
     write_rows(job.output / PHOTOS_FILE, photos)
     write_rows(job.output / REFUSED_FILE, refused)
-    facts = _facts(photos, refused, len(entries)) | {
+    facts = _facts(photos, refused, len(entries) + len(survey.refused)) | {
         "image_size": options.image_size,
         "dataset": source["dataset"],
         "archive": {"size": source["size"], "sha256": source["sha256"]},
@@ -103,7 +106,7 @@ def settle_exact_duplicates(decoded: Iterable[Usable]) -> tuple[list[Usable], li
 
 
 def require_usable(
-    entries: Sequence[Entry],
+    survey: Survey,
     usable: Iterable[Usable],
     refused: Sequence[Refusal],
     options: PreprocessOptions,
@@ -115,17 +118,21 @@ def require_usable(
     Raises:
         InputError: too many photos failed, or a class has too few left.
     """
+    entries = len(survey.entries) + len(survey.refused)
     reasons = Counter(refusal.reason for refusal in refused)
     failed = reasons.total() - reasons["duplicate"]
-    if failed > options.max_refused_share * len(entries):
+    if failed > options.max_refused_share * entries:
         counts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
         _list_refused(refused)
         raise InputError(
-            f"{failed:,} of the archive's {len(entries):,} photos cannot be used ({counts}), more "
+            f"{failed:,} of the archive's {entries:,} photos cannot be used ({counts}), more "
             f"than max_refused_share {options.max_refused_share:g} allows: mend the archive, or "
             "raise max_refused_share"
         )
-    count = dict.fromkeys(sorted({entry.class_name for entry in entries}), 0)
+    # A class all of whose photos were refused must not vanish without a word.
+    classes = {entry.class_name for entry in survey.entries}
+    classes |= {refusal.class_name for refusal in survey.refused if refusal.class_name}
+    count = dict.fromkeys(sorted(classes), 0)
     count |= Counter(photo.class_name for photo in usable)
     few = {name: n for name, n in count.items() if n < options.min_photos_per_class}
     if few:
@@ -172,30 +179,31 @@ def _archive_uri(job: Job) -> str:
 def _decode_all(
     archive: Archive, entries: Sequence[Entry], spool: Spool, job: Job
 ) -> tuple[list[Usable], list[Refusal]]:
-    """Decode every entry; pixels go to the spool, everything else is returned in entry order."""
+    """Decode every entry; pixels go to the spool, everything else is returned in name order."""
     options: PreprocessOptions = job.options
 
-    def outcome(entry: Entry) -> Decoded | UnusableError:
+    def outcome(item: tuple[Entry, Callable[[], bytes]]) -> tuple[Entry, Decoded | UnusableError]:
+        entry, read = item
         try:
-            return decode(archive.read(entry), options.image_size, options.fit, options.min_side)
+            return entry, decode(read(), options.image_size, options.fit, options.min_side)
         except EntryError as error:
-            reason = "too large" if entry.size > MAX_ENTRY_BYTES else "unreadable entry"
-            return UnusableError(reason, str(error))
+            return entry, UnusableError(error.reason, error.detail)
         except UnusableError as error:
-            return error
+            return entry, error
 
     workers = cores()
     pace = Pace("preprocess", len(entries), photos_amount)
     usable, refused = [], []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # what it warns of, we decide on
-        outcomes = in_order(outcome, entries, workers)
-        for done, (entry, result) in enumerate(zip(entries, outcomes, strict=True), start=1):
+        outcomes = in_order(outcome, archive.readers(entries), workers)
+        for done, (entry, result) in enumerate(outcomes, start=1):
             if isinstance(result, UnusableError):
                 refused.append(_refusal(entry, result))
             else:
                 usable.append(_usable(entry, result, spool.append(result.pixels)))
             pace(done)
+    usable.sort(key=lambda photo: photo.entry)  # they came in the order of the archive
     job.measurements |= {
         "photos_per_second": round(pace.rate(len(entries)), 1),
         "workers": workers,
@@ -271,7 +279,8 @@ def _facts(photos: Sequence[Photo], refused: Sequence[Refusal], entries: int) ->
     for photo in photos:
         per_class[photo.class_name][photo.split] += 1
     for refusal in refused:
-        per_class[refusal.class_name]["refused"] += 1
+        if refusal.class_name in per_class:  # a name at fault names none
+            per_class[refusal.class_name]["refused"] += 1
     groups = Counter(photo.group for photo in photos)
     return {
         "classes": classes,

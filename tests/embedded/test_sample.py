@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from embedded.sample import write_sample
-from tasks.contract.archive import Archive
+from tasks.contract.archive import open_archive
+from tasks.contract.config import ArchiveLimits
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +19,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_sample_says_that_it_is_synthetic(sample: Path) -> None:
-    with Archive(sample, "sample") as archive:
+    with open_archive(sample, "sample", ArchiveLimits()) as archive:
         card = archive.card()
-        classes = {entry.class_name for entry in archive.entries()}
+        classes = {entry.class_name for entry in archive.survey().entries}
     assert card.synthetic
     assert "synthetic" in card.name.lower()
     assert len(classes) == 6

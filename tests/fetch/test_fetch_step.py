@@ -3,17 +3,21 @@
 import hashlib
 import json
 import logging
+import tarfile
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config
 from tasks.contract.errors import InputError
 from tasks.contract.manifest import RunRecord
+from tasks.contract.photos import REFUSED_FILE, Refusal, read_rows
 from tasks.contract.step import Artifact, run_step
 from tasks.contract.store import Store
 from tasks.fetch import INDEX_FILE, STEP
+from tests.contract.archive.made import member, tarred
 from tests.preprocess.archives import zip_of
 
 KEY = "datasets/pets.zip"
@@ -41,16 +45,58 @@ def test_the_facts_say_what_the_archive_is(store: Store, cache: Cache, archive: 
     assert manifest.facts == {
         "size": len(archive),
         "sha256": hashlib.sha256(archive).hexdigest(),
+        "format": "zip",
         "dataset": {"name": "Pets", "synthetic": True, "note": ""},
         "entries": 3,
         "classes": {"cat": 2, "dog": 1},
+        "refused": {},
     }
+    assert Artifact(manifest, store, cache).path(REFUSED_FILE).read_bytes() == b""
     index = Artifact(manifest, store, cache).path(INDEX_FILE).read_text().splitlines()
     assert [json.loads(line) for line in index] == [
         {"class": "cat", "entry": "pets/cat/1.jpg", "size": 3},
         {"class": "cat", "entry": "pets/cat/2.jpg", "size": 3},
         {"class": "dog", "entry": "pets/dog/1.jpg", "size": 5},
     ]
+
+
+def test_what_must_not_be_used_is_told_and_listed(
+    store: Store, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = member("pets/cat/3.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+    outside = member("../../cat/4.jpg")
+    again = member("pets/cat/1.jpg", b"again")
+    photos = [member(name, content) for name, content in FILES.items()]
+    store.write(KEY, zstd.compress(tarred([*photos, link, outside, again])))
+    manifest = fetch(store, cache).manifest
+    assert manifest.facts["format"] == "tar.zst"
+    assert manifest.facts["entries"] == 3
+    assert manifest.facts["dataset"]["name"] == "Pets"
+    assert manifest.facts["refused"] == {"link": 1, "path with ..": 1, "repeated name": 1}
+    rows = read_rows(Artifact(manifest, store, cache).path(REFUSED_FILE), Refusal)
+    assert [(row.entry, row.class_name, row.reason) for row in rows] == [
+        ("../../cat/4.jpg", "", "path with .."),
+        ("pets/cat/1.jpg", "cat", "repeated name"),
+        ("pets/cat/3.jpg", "cat", "link"),
+    ]
+    [line] = [message for message in caplog.messages if "refused" in message]
+    assert line == (
+        f"s3://wildlife/{KEY}: 3 entries refused: path with .. 1, repeated name 1, link 1"
+    )
+
+
+def test_an_archive_that_is_a_bomb_is_one_clear_line(store: Store, cache: Cache) -> None:
+    store.write(KEY, zstd.compress(tarred({"cat/1.jpg": bytes(5_000_000)})))
+    with pytest.raises(InputError, match=r"pets\.zip decompresses to more than its size and the"):
+        fetch(store, cache)
+    assert [head.key for head in store.list("")] == [KEY]
+
+
+def test_a_limit_that_is_raised_is_looked_at_anew(store: Store, cache: Cache) -> None:
+    store.write(KEY, tarred({"cat/1.jpg": bytes(2_000_000), "dog/1.jpg": b"", "cat/2.jpg": b""}))
+    facts = fetch(store, cache, config=Config(archive=KEY, max_entry_mb=1)).manifest.facts
+    assert (facts["entries"], facts["refused"]) == (2, {"too large": 1})
+    assert fetch(store, cache, "r2").manifest.facts["entries"] == 3
 
 
 def test_the_archive_is_kept_for_the_next_step(store: Store, cache: Cache, archive: bytes) -> None:
@@ -141,13 +187,17 @@ def test_a_missing_archive_is_named_with_what_is_there_instead(
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "is not a readable zip archive"),
-        (b"\x1f\x8b a tar.gz by its looks", "is not a readable zip archive"),
+        (b"", "is not a readable archive"),
+        (b"\x1f\x8b\x08 a tar.gz by its looks", "is not a readable archive"),
+        (
+            tarred({"../cat/1.jpg": b"", "/dog/1.jpg": b"", "/dog/2.jpg": b""}),
+            "has no folders of photos (entries refused: absolute path 2, path with .. 1)",
+        ),
         ({}, "has no folders of photos"),
         ({"1.jpg": b"", "README.txt": b""}, "has no folders of photos"),
         ({"cat/1.jpg": b"", "cat/2.jpg": b""}, "has photos of the single class 'cat'"),
     ],
-    ids=["empty", "no zip", "nothing inside", "no folders", "one class"],
+    ids=["empty", "no gzip", "outside", "nothing inside", "no folders", "one class"],
 )
 def test_an_archive_that_cannot_be_used_is_one_clear_line_and_leaves_nothing(
     store: Store, cache: Cache, tmp_path: Path, content: bytes | dict[str, bytes], complaint: str

@@ -1,5 +1,6 @@
 """Preprocess: says what became of every photo of the archive, and gives the same data each time."""
 
+import tarfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tasks.contract.step import Artifact, run_step
 from tasks.contract.store import Store
 from tasks.preprocess import STEP, Usable, settle_exact_duplicates
 from tasks.preprocess.decode import decode
+from tests.contract.archive.made import FORMATS, member, tarred, zipped
 from tests.preprocess.archives import class_folders, encoded, photo, picture, zip_of
 
 KEY = "datasets/pets.zip"
@@ -112,6 +114,45 @@ def test_every_photo_is_accounted_for(store: Store, cache: Cache, tmp_path: Path
         assert sum(count[s] for s in SPLITS) == sum(p.class_name == name for p in photos)
     assert record.manifest.measurements["photos_per_second"] > 0
     assert record.manifest.measurements["workers"] >= 1
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.zst"])
+def test_what_fetch_refuses_is_accounted_for_in_every_format(
+    store: Store, cache: Cache, kind: str
+) -> None:
+    outside = {"../a/1.jpg": photo(9000), "/b/1.jpg": photo(9001)}
+    store.write(KEY, FORMATS[kind](GOOD | BAD | outside))
+    manifest = prepare(store, cache).manifest
+    refused = refused_of(manifest, store, cache)
+    assert refused["../a/1.jpg"] == "path with .."
+    assert refused["/b/1.jpg"] == "absolute path"
+    assert manifest.facts["photos"] == {"entries": 50, "kept": 41, "refused": 9}
+    assert manifest.facts["refused"]["absolute path"] == 1
+    assert list(manifest.facts["per_class"]) == ["a", "b", "c"]
+    assert len(photos_of(manifest, store, cache)) == 41
+
+
+def test_an_entry_that_cannot_be_read_is_refused_alone(store: Store, cache: Cache) -> None:
+    content = zipped(GOOD)
+    store.write(KEY, content.replace(GOOD["pets/a/000.jpg"], GOOD["pets/a/000.jpg"][::-1]))
+    manifest = prepare(store, cache).manifest
+    assert refused_of(manifest, store, cache) == {"pets/a/000.jpg": "unreadable entry"}
+
+
+def test_the_same_photos_in_any_format_are_the_same_data(store: Store, cache: Cache) -> None:
+    files = set()
+    for number, kind in enumerate(FORMATS):
+        store.write(KEY, FORMATS[kind](dict(reversed((GOOD | BAD).items()))))
+        manifest = prepare(store, cache, f"r{number}").manifest
+        files.add(tuple(sorted((name, file.sha256) for name, file in manifest.files.items())))
+    assert len(files) == 1
+
+
+def test_a_class_whose_photos_are_all_refused_is_told(store: Store, cache: Cache) -> None:
+    links = [member(f"pets/d/{n}.jpg", type=tarfile.SYMTYPE) for n in range(12)]
+    store.write(KEY, tarred([*(member(name, content) for name, content in GOOD.items()), *links]))
+    with pytest.raises(InputError, match="fewer than 10 usable photos: 'd' has 0"):
+        prepare(store, cache)
 
 
 def test_the_records_hold_each_photos_own_pixels(

@@ -1,0 +1,48 @@
+"""What an archive is, by its first bytes."""
+
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+
+from tasks.contract.archive.archive import Archive
+from tasks.contract.archive.members import unreadable
+from tasks.contract.archive.tars import CompressedTarArchive, TarArchive
+from tasks.contract.archive.zips import ZipArchive
+from tasks.contract.config import ArchiveLimits
+
+_COMPRESSED = {
+    "gz": re.compile(rb"\x1f\x8b\x08"),
+    "bz2": re.compile(rb"BZh[1-9]"),
+    "xz": re.compile(rb"\xfd7zXZ\0"),
+    "zst": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),  # the second can be skipped
+}
+
+
+def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Archive:
+    """Open an archive of any format that can be read.
+
+    Args:
+        name: what to call it in messages.
+
+    Raises:
+        InputError: it is no archive, or a broken one.
+    """
+    with path.open("rb") as file:
+        beginning = file.read(tarfile.BLOCKSIZE)
+    for kind, magic in _COMPRESSED.items():
+        if magic.match(beginning):
+            return CompressedTarArchive(path, kind, name, limits)
+    if _is_tar(beginning):
+        return TarArchive(path, name, limits)
+    if zipfile.is_zipfile(path):  # by its end: a program that unpacks it may come before it
+        return ZipArchive(path, name, limits)
+    raise unreadable(name, "it is neither a zip nor a tar, or a zip that is cut short")
+
+
+def _is_tar(beginning: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(beginning, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return False
+    return True
