@@ -1,13 +1,10 @@
 """Preprocess: says what became of every photo of the archive, and gives the same data each time."""
 
 import tarfile
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 import tasks.fetch
@@ -27,7 +24,7 @@ from tasks.contract.photos import (
 )
 from tasks.contract.step import Artifact, run_step
 from tasks.contract.store import Store
-from tasks.preprocess import STEP, Usable, settle_exact_duplicates
+from tasks.preprocess import STEP
 from tasks.preprocess.decode import decode
 from tests.contract.archive.made import FORMATS, member, tarred, zipped
 from tests.preprocess.archives import class_folders, encoded, photo, picture, zip_of
@@ -330,33 +327,3 @@ def test_exact_duplicates_are_no_failures(store: Store, cache: Cache, tmp_path: 
     put(store, GOOD | copies, tmp_path / "a.zip")
     facts = prepare(store, cache, max_refused_share=0).manifest.facts
     assert facts["photos"] == {"entries": 84, "kept": 42, "refused": 42}
-
-
-def usable(entry: str, class_name: str, photo: str) -> Usable:
-    return Usable(entry, class_name, photo, 9, 9, 0, 0)
-
-
-@given(
-    st.lists(
-        st.builds(usable, st.text(), st.sampled_from("ab"), st.sampled_from("uvwxyz")),
-        unique_by=lambda photo: photo.entry,
-    )
-)
-def test_of_equal_photos_one_stays_unless_their_labels_contradict(photos: list[Usable]) -> None:
-    kept, refused = settle_exact_duplicates(photos)
-    classes, entries = defaultdict(set), defaultdict(list)
-    for row in photos:
-        classes[row.photo].add(row.class_name)
-        entries[row.photo].append(row.entry)
-    assert {row.entry for row in kept} == {
-        min(names) for photo, names in entries.items() if len(classes[photo]) == 1
-    }
-    assert len(kept) + len(refused) == len(photos)
-    by_entry = {row.entry: row for row in photos}
-    for refusal in refused:
-        row = by_entry[refusal.entry]
-        conflict = len(classes[row.photo]) > 1
-        assert refusal.reason == ("label conflict" if conflict else "duplicate")
-        assert refusal.same_as != refusal.entry
-        assert refusal.same_as in entries[row.photo]
-        assert repr(refusal.same_as) in refusal.detail

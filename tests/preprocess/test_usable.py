@@ -1,0 +1,38 @@
+"""Which decoded photos are used: copies are settled whatever the order they come in."""
+
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.preprocess.usable import Usable, settle_exact_duplicates
+
+
+def usable(entry: str, class_name: str, photo: str) -> Usable:
+    return Usable(entry, class_name, photo, 9, 9, 0, 0)
+
+
+@given(
+    st.lists(
+        st.builds(usable, st.text(), st.sampled_from("ab"), st.sampled_from("uvwxyz")),
+        unique_by=lambda photo: photo.entry,
+    )
+)
+def test_of_equal_photos_one_stays_unless_their_labels_contradict(photos: list[Usable]) -> None:
+    kept, refused = settle_exact_duplicates(photos)
+    classes, entries = defaultdict(set), defaultdict(list)
+    for row in photos:
+        classes[row.photo].add(row.class_name)
+        entries[row.photo].append(row.entry)
+    assert {row.entry for row in kept} == {
+        min(names) for photo, names in entries.items() if len(classes[photo]) == 1
+    }
+    assert len(kept) + len(refused) == len(photos)
+    by_entry = {row.entry: row for row in photos}
+    for refusal in refused:
+        row = by_entry[refusal.entry]
+        conflict = len(classes[row.photo]) > 1
+        assert refusal.reason == ("label conflict" if conflict else "duplicate")
+        assert refusal.same_as != refusal.entry
+        assert refusal.same_as in entries[row.photo]
+        assert repr(refusal.same_as) in refusal.detail
