@@ -26,7 +26,9 @@ def put_file(store: Store, path: Path, key: str) -> str:
     head = store.head(key)
     if head is None or head.sha256 != sha256:
         print(f"putting {path.name} ({path.stat().st_size / 1e6:.1f} MB) into {store.uri(key)}")
-        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        kind, compression = mimetypes.guess_type(path.name)
+        if kind is None or compression is not None:  # a .tar.gz is no tar before it is unpacked
+            kind = "application/octet-stream"
         store.upload(path, key, sha256, kind)
     return sha256
 

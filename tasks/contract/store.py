@@ -2,12 +2,11 @@
 
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import boto3
 from boto3.exceptions import Boto3Error, S3UploadFailedError
@@ -25,6 +24,7 @@ from botocore.exceptions import (
     ConnectionError as EndpointError,
 )
 
+from tasks.contract.download import PAUSES, download
 from tasks.contract.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -65,12 +65,18 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class ObjectHead:
-    """What a HEAD tells. ``sha256`` (hex) is known of files that ``Store.upload`` put."""
+    """What a HEAD tells.
+
+    Attributes:
+        sha256: hex; known of files that ``Store.upload`` put.
+        version_id: the bucket's own name for this upload, if it keeps versions.
+    """
 
     key: str
     size: int
     etag: str
     sha256: str | None = None
+    version_id: str | None = None
 
     @property
     def version(self) -> str:
@@ -127,6 +133,7 @@ class Store:
             answer["ContentLength"],
             answer["ETag"].strip('"'),
             answer.get("Metadata", {}).get("sha256"),
+            answer.get("VersionId"),
         )
 
     def require_bucket(self) -> None:
@@ -193,13 +200,15 @@ class Store:
         head: ObjectHead,
         target: Path,
         progress: Callable[[int], object] = lambda _received: None,
+        pauses: tuple[float, ...] = PAUSES,
     ) -> str:
-        """Stream exactly the version of an object that ``head`` describes into a file.
+        """Bring exactly the version of an object that ``head`` describes into a file.
 
-        A connection that breaks is resumed from the byte it broke at, still pinned to the ETag.
+        Parts come at once, each pinned to the ETag and, in a versioned bucket, to the version.
 
         Args:
             progress: called with the number of bytes received so far, after each chunk.
+            pauses: seconds before each new attempt when nothing comes.
 
         Returns:
             SHA-256 (hex) of the bytes.
@@ -208,39 +217,35 @@ class Store:
             InputError: the object changed or vanished meanwhile.
             UnavailableError: it kept breaking.
         """
-        digest = hashlib.sha256()
-        received = 0
-        attempts_left = 5
-        with target.open("wb") as file:
-            while received < head.size:
-                try:
-                    with self._translated(head.key):
-                        answer = self._client.get_object(
-                            Bucket=self.bucket,
-                            Key=head.key,
-                            IfMatch=f'"{head.etag}"',
-                            Range=f"bytes={received}-",
-                        )
-                        for chunk in answer["Body"].iter_chunks(_CHUNK):
-                            file.write(chunk)
-                            digest.update(chunk)
-                            received += len(chunk)
-                            progress(received)
-                except UnavailableError:
-                    attempts_left -= 1
-                    if not attempts_left:
-                        raise
-                    time.sleep(5 - attempts_left)
-                except _MissingObjectError:
-                    raise InputError(
-                        f"{self.uri(head.key)} vanished while it was being read: put it back"
-                    ) from None
-        if received != head.size:
+        pinned = {"Bucket": self.bucket, "Key": head.key, "IfMatch": f'"{head.etag}"'}
+        if head.version_id is not None:
+            pinned["VersionId"] = head.version_id
+
+        def read(start: int, stop: int) -> Generator[bytes, None, None]:
+            try:
+                with self._translated(head.key):
+                    answer = self._client.get_object(**pinned, Range=f"bytes={start}-{stop - 1}")
+                    with closing(answer["Body"]) as body:
+                        self._require_range(answer, start, stop, head)
+                        yield from body.iter_chunks(_CHUNK)
+            except _MissingObjectError:
+                raise InputError(
+                    f"{self.uri(head.key)} vanished while it was being read: put it back"
+                ) from None
+
+        download(read, head.size, target, progress, pauses)
+        return sha256_of(target)
+
+    def _require_range(
+        self, answer: Mapping[str, Any], start: int, stop: int, head: ObjectHead
+    ) -> None:
+        """A server may send something else than it was asked for, such as the whole."""
+        sent = answer.get("ContentRange", f"bytes 0-{answer['ContentLength'] - 1}/{head.size}")
+        if sent != f"bytes {start}-{stop - 1}/{head.size}":
             raise InputError(
-                f"{self.uri(head.key)} sent {received} bytes instead of {head.size}: "
-                "check the object and run again"
+                f"{self.uri(head.key)} sent {sent} instead of bytes {start}-{stop - 1} of "
+                f"{head.size}: check the object and run again"
             )
-        return digest.hexdigest()
 
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"

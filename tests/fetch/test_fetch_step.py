@@ -15,7 +15,7 @@ from tasks.contract.errors import InputError
 from tasks.contract.manifest import RunRecord
 from tasks.contract.photos import REFUSED_FILE, Refusal, read_rows
 from tasks.contract.step import Artifact, run_step
-from tasks.contract.store import Store
+from tasks.contract.store import ObjectHead, Store
 from tasks.fetch import INDEX_FILE, STEP
 from tests.contract.archive.made import member, tarred
 from tests.preprocess.archives import zip_of
@@ -210,3 +210,30 @@ def test_an_archive_that_cannot_be_used_is_one_clear_line_and_leaves_nothing(
     assert str(caught.value).startswith(f"s3://wildlife/{KEY} {complaint}")
     assert "one folder" in str(caught.value)
     assert [head.key for head in store.list("")] == [KEY]
+
+
+def test_an_archive_replaced_in_mid_download_leaves_nothing(
+    store: Store, cache: Cache, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(KEY, archive)
+    real = store.download
+
+    def replaced(head: ObjectHead, target: Path, *rest: object) -> str:
+        target.write_bytes(archive[:10])
+        store.write(KEY, archive + b"more")
+        return real(head, target, *rest)
+
+    monkeypatch.setattr(store, "download", replaced)
+    with pytest.raises(InputError, match=r"pets\.zip was replaced while it was being read"):
+        fetch(store, cache)
+    assert [path for path in cache.root.rglob("*") if path.is_file()] == []
+    assert [head.key for head in store.list("")] == [KEY]
+
+
+def test_an_unchanged_archive_is_not_even_read(
+    store: Store, cache: Cache, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(KEY, archive)
+    fetch(store, cache, "r1")
+    monkeypatch.setattr(store, "download", None)
+    assert fetch(store, Cache(cache.root.parent / "other"), "r2").cached
