@@ -20,7 +20,7 @@ PART = 16 << 20
 WORKERS = 8
 #: Seconds to wait before the next attempt, each time that nothing came at all: a store that is
 #: started anew is back within them.
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0)
+PAUSES = (0.5, 1.0, 2.0, *[4.0] * 10)
 
 #: Gives the bytes of the object from a first to before a last one.
 Reader = Callable[[int, int], Generator[bytes, None, None]]
