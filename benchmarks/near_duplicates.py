@@ -1,6 +1,7 @@
 """The search for near duplicates as archives grow, against comparing each with each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,9 @@ def figures() -> Iterator[Figure]:
     for size in SIZES:
         hashes = _hashes(size)
         listed = hashes.tolist()
-        ways = [lambda listed=listed: near_duplicate_components(listed, BITS)]
+        ways: list[Callable[[], object]] = [partial(near_duplicate_components, listed, BITS)]
         if size <= _PLAIN_AT_MOST:
-            ways.append(lambda hashes=hashes: _all_pairs(hashes))
+            ways.append(partial(_all_pairs, hashes))
         seconds = best_seconds(ways, rounds=2)
         yield Figure.of_costs(
             f"near duplicates among {size:,} photos, s",
