@@ -35,7 +35,7 @@ def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Archive:
             return CompressedTarArchive(path, kind, name, limits)
     if _is_tar(beginning):
         return TarArchive(path, name, limits)
-    if zipfile.is_zipfile(path):  # by its end: a program that unpacks it may come before it
+    if _is_zip(path):
         return ZipArchive(path, name, limits)
     raise unreadable(name, "it is neither a zip nor a tar, or a zip that is cut short")
 
@@ -46,3 +46,11 @@ def _is_tar(beginning: bytes) -> bool:
     except (tarfile.HeaderError, ValueError):
         return False
     return True
+
+
+def _is_zip(path: Path) -> bool:
+    """By its end: a program that unpacks it may come before it."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return True  # its reader will say what is wrong with it

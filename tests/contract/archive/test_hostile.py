@@ -368,3 +368,13 @@ def test_a_local_name_other_than_the_directorys_is_not_trusted(write) -> None:
     content = zipped({"bear/1.jpg": b"x"}).replace(b"bear/1.jpg", b"wolf/1.jpg", 1)
     with pytest.raises(EntryError, match="another name than in the directory"):
         read_the_only(write(content))
+
+
+def test_a_zip_that_claims_to_lie_on_many_disks_is_one_clear_line(tmp_path: Path) -> None:
+    """``zipfile`` raises where it is only asked whether this is a zip; found by fuzzing."""
+    content = zipped(FILES)
+    end = content.rindex(b"PK\x05\x06")
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 776, 0, 2)
+    path = tmp_path / "a"
+    path.write_bytes(content[:end] + locator + content[end:])
+    assert read_all(path).startswith("a is not a readable archive (zipfiles that span multiple")
