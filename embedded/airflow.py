@@ -277,16 +277,15 @@ def _require_same_settings(
         return
     known = _started_with(settings)
     for name in sorted(asked.keys() | known.keys()):
-        before, now = known.get(name), asked.get(name)
-        if before != now:
+        here, now = (_spelled(name, given.get(name)) for given in (known, asked))
+        if here != now:
             raise StackError(
-                f"Airflow runs {_spelled(name, before)}, and {_spelled(name, now)} is asked for: "
-                "stop it with 'make down' first"
+                f"Airflow runs with {here}, and {now} is asked for: stop it with 'make down' first"
             )
 
 
 def _spelled(name: str, value: str | None) -> str:
-    return f"without {name}" if value is None else f"with {name}={value}"
+    return f"no {name}" if value is None else f"{name}={value}"
 
 
 def _migrate_database(settings: Settings, environment: Mapping[str, str]) -> None:

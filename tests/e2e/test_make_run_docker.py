@@ -239,7 +239,7 @@ def test_an_airflow_that_runs_with_another_runner_is_told(stack: Stack) -> None:
     make("up", stack.environment)
     answer = make("up", stack.environment | {"WILDLIFE_RUNNER": "process"})
     assert answer.returncode != 0
-    assert "WILDLIFE_RUNNER=docker, and process is asked for" in answer.stderr
+    assert "WILDLIFE_RUNNER=docker, and WILDLIFE_RUNNER=process is asked for" in answer.stderr
 
 
 def test_a_missing_image_ends_make_run_with_the_command_that_builds_it(

@@ -14,12 +14,12 @@ STARTED = {"WILDLIFE_RUNNER": "docker", "WILDLIFE_DOCKER_IMAGE": "a:1", "PATH": 
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"WILDLIFE_DOCKER_IMAGE": "a:2"}, "with WILDLIFE_DOCKER_IMAGE=a:1, and with .*=a:2 is"),
-        ({"WILDLIFE_GPUS": "0"}, "runs without WILDLIFE_GPUS, and with WILDLIFE_GPUS=0 is asked"),
-        ({"DOCKER_HOST": "tcp://x"}, "runs without DOCKER_HOST, and with DOCKER_HOST=tcp://x is"),
+        ({"WILDLIFE_DOCKER_IMAGE": "a:2"}, "=a:1, and WILDLIFE_DOCKER_IMAGE=a:2 is"),
+        ({"WILDLIFE_GPUS": "0"}, "runs with no WILDLIFE_GPUS, and WILDLIFE_GPUS=0 is asked"),
+        ({"DOCKER_HOST": "tcp://x"}, "runs with no DOCKER_HOST, and DOCKER_HOST=tcp://x is"),
         (
             {"WILDLIFE_RUNNER": "process"},
-            "=docker, and with WILDLIFE_RUNNER=process",
+            "=docker, and WILDLIFE_RUNNER=process",
         ),
     ],
 )
