@@ -1,8 +1,10 @@
 """A bounded folder of verified files on this machine's disk. Only ever a cache.
 
-Files are named by their SHA-256, arrive by one atomic rename, and are checked again each time they
-are used, so a cache that was tampered with, truncated or filled up costs a download, never a wrong
-result. The least recently used files go first when the folder outgrows its limit.
+Files are named by their SHA-256, arrive by one atomic rename, and are hashed when they arrive and
+again once anything has written to them, so a cache that was tampered with, truncated or filled up
+costs a download, never a wrong result. That a disk returns what was written to it is not checked
+here but by each format's own checksums. The least recently used files go first when the folder
+outgrows its limit.
 """
 
 import fcntl
@@ -19,6 +21,9 @@ from tasks.contract.errors import ConfigurationError, InputError
 from tasks.contract.store import sha256_of
 
 _DEFAULT_LIMIT_GB = 50.0
+#: The modification time of a file that was hashed and found right; whoever writes to it changes
+#: that. When it was used is its access time.
+_VERIFIED_NS = 1_000_000_000 * 10**9
 #: A folder this new may not be locked yet by the process that has just made it.
 _UNLOCKED_SECONDS = 60.0
 
@@ -55,12 +60,10 @@ class Cache:
         path = self._path(sha256)
         if not path.is_file():
             return None
-        if sha256_of(path) != sha256:
+        if path.stat().st_mtime_ns != _VERIFIED_NS and sha256_of(path) != sha256:
             path.unlink(missing_ok=True)
             return None
-        os.utime(path)
-        self._in_use.add(path)
-        return path
+        return self._used(path)
 
     def fetch(self, sha256: str, name: str, download: Callable[[Path], object]) -> Path:
         """The file with this digest: from the cache, or else by calling ``download(target)``.
@@ -117,12 +120,17 @@ class Cache:
             )
 
     def add(self, file: Path, sha256: str) -> Path:
-        """Move a file of this digest into the cache in one step."""
+        """Move a file into the cache in one step; its bytes were found to have this digest."""
         path = self._path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         file.replace(path)
-        self._in_use.add(path)
+        self._used(path)
         self._evict()
+        return path
+
+    def _used(self, path: Path) -> Path:
+        os.utime(path, ns=(time.time_ns(), _VERIFIED_NS))
+        self._in_use.add(path)
         return path
 
     def _path(self, sha256: str) -> Path:
@@ -153,7 +161,7 @@ class Cache:
                 status = path.stat()
             except FileNotFoundError:
                 continue  # another step's eviction was faster
-            files.append((status.st_mtime, status.st_size, path))
+            files.append((status.st_atime, status.st_size, path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self.limit:

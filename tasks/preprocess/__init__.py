@@ -48,7 +48,7 @@ def run(job: Job) -> Facts:
                 [*survey.refused, *refused, *repeated], key=lambda refusal: refusal.entry
             )
             require_usable(survey, usable, refused, options)
-            photos = _write_photos(usable, spool, options, job.output)
+            photos = _write_photos(usable, spool, options, job.output, workers)
             record_of = {photo.entry: photo.record for photo in decoded}
             write_contact_sheets(job.output, photos, refused, record_of, spool.records())
     job.measurements |= {"photos_per_second": round(rate, 1), "workers": workers}
@@ -89,7 +89,7 @@ def _archive_uri(job: Job) -> str:
 
 
 def _write_photos(
-    usable: Sequence[Usable], spool: Spool, options: PreprocessOptions, folder: Path
+    usable: Sequence[Usable], spool: Spool, options: PreprocessOptions, folder: Path, workers: int
 ) -> list[Photo]:
     """Split the photos and write their records; rows are in the order of the records."""
     components = near_duplicate_components(
@@ -106,9 +106,8 @@ def _write_photos(
         zip(usable, assigned, strict=True),
         key=lambda pair: (SPLITS.index(pair[1][1]), pair[0].photo),
     )
-    places = write_shards(
-        folder, spool.records(), [(split, photo.record) for photo, (_, split) in ordered]
-    )
+    order = [(split, photo.record) for photo, (_, split) in ordered]
+    places = write_shards(folder, spool.records(), order, workers)
     labels = {name: label for label, name in enumerate(_classes(usable))}
     return [
         Photo(

@@ -1,7 +1,7 @@
 """Fixed-size pixel records: spooled to disk as photos are decoded, then written in their order."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks.contract.config import Split
 from tasks.contract.photos import Pixels
+from tasks.preprocess.parallel import in_order
 
 #: About this many bytes go into one record file: large enough for a store, small enough to retry.
 SHARD_BYTES = 64 << 20
@@ -60,6 +61,7 @@ def write_shards(
     folder: Path,
     records: Pixels,
     order: Iterable[tuple[Split, int]],
+    workers: int = 1,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[Place]:
     """Write chosen records to ``<split>-<number>.rgb`` files.
@@ -71,14 +73,29 @@ def write_shards(
         The place of each, in the same order.
     """
     per_shard = max(1, shard_bytes // max(1, records[:1].nbytes))
-    places = []
-    for split, group in groupby(order, key=lambda item: item[0]):
-        numbers = [number for _, number in group]
-        for shard, start in enumerate(range(0, len(numbers), per_shard)):
-            name = f"{split}-{shard:05}.rgb"
-            with (folder / name).open("wb") as file:
-                for position, number in enumerate(numbers[start : start + per_shard]):
-                    content = records[number].tobytes()
-                    file.write(content)
-                    places.append(Place(name, position, zlib.crc32(content)))
-    return places
+    shards = [
+        (f"{split}-{number:05}.rgb", chosen)
+        for split, group in groupby(order, key=lambda item: item[0])
+        for number, chosen in enumerate(_cut([number for _, number in group], per_shard))
+    ]
+
+    def write(shard: tuple[str, Sequence[int]]) -> list[Place]:
+        name, chosen = shard
+        with (folder / name).open("wb") as file:
+            return [
+                Place(name, position, _write(file, records[number]))
+                for position, number in enumerate(chosen)
+            ]
+
+    return [place for places in in_order(write, shards, workers) for place in places]
+
+
+def _cut(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]
+
+
+def _write(file: BinaryIO, record: Pixels) -> int:
+    """Append a record; returns its checksum."""
+    file.write(record.data)
+    return zlib.crc32(record.data)

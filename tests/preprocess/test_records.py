@@ -43,6 +43,7 @@ def test_a_record_file_ends_at_its_split_or_when_it_is_full(
         "train-00000.rgb",
         "train-00001.rgb",
     ]
+    assert write_shards(tmp_path, pixels, order, workers=3, shard_bytes=2 * RECORD + 1) == places
     for (_, number), place in zip(order, places, strict=True):
         start = place.position * RECORD
         content = (tmp_path / place.shard).read_bytes()[start : start + RECORD]
