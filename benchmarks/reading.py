@@ -10,7 +10,7 @@ from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
 from benchmarks.figures import Figure, Target, best_seconds
 from tasks.contract.photos import Photo, PhotoSet
-from tasks.preprocess.records import write_shards
+from tasks.preprocess.records import Records
 from tasks.train.fit import Batches
 
 PHOTOS = 4000
@@ -63,7 +63,8 @@ def figures(folder: Path) -> Iterator[Figure]:
 
 
 def _photo_set(pixels: np.ndarray, folder: Path) -> PhotoSet:
-    places = write_shards(folder, pixels, [("train", number) for number in range(len(pixels))])
+    records = Records(folder, SIZE)
+    places = [records.write(number, photo) for number, photo in enumerate(pixels)]
     rows = [
         Photo(
             photo=f"{number:064x}",

@@ -6,7 +6,6 @@ few megabytes, or a store that is away for twenty seconds, ends the whole downlo
 small objects to no ETag. Both were tried, through the proxy that ``tests/contract`` has.
 """
 
-import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -14,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tasks.contract.errors import UnavailableError
+from tasks.contract.files import write_at
 
 #: Large enough for requests to cost nothing, small enough for the last ones to end together.
 PART = 16 << 20
@@ -85,7 +85,7 @@ class _Download:
             try:
                 with closing(self._read(position, stop)) as chunks:
                     for chunk in chunks:
-                        _write(self._file, chunk, position)
+                        write_at(self._file, chunk, position)
                         position += len(chunk)
                         self._received.add(len(chunk))
                         pauses = iter(self._pauses)
@@ -96,10 +96,3 @@ class _Download:
                 if pause is None:
                     raise
                 self.stopped.wait(pause)
-
-
-def _write(file: int, content: bytes, position: int) -> None:
-    rest = memoryview(content)
-    while rest:
-        written = os.pwrite(file, rest, position)
-        rest, position = rest[written:], position + written

@@ -1,7 +1,7 @@
 """The prepared data set: one row per photo, and the pixels in fixed-size uint8 records.
 
 ``photos.jsonl`` and ``refused.jsonl`` say what became of every photo of the archive;
-``<split>-<number>.rgb`` hold the kept ones, row after row of height x width x 3 bytes (RGB,
+``photos-<number>.rgb`` hold the kept ones, record after record of height x width x 3 bytes (RGB,
 0..255), decoded once in preprocessing so that training needs no decoder and can read any photo at
 random. A label is the place of the class in the sorted list of classes, 0..N-1.
 

@@ -16,7 +16,7 @@ from tasks.preprocess.contact_sheets import write_contact_sheets
 from tasks.preprocess.decode_all import decode_all
 from tasks.preprocess.near_duplicates import near_duplicate_components
 from tasks.preprocess.parallel import cores
-from tasks.preprocess.records import Spool, write_shards
+from tasks.preprocess.records import Records
 from tasks.preprocess.splits import Shares, assign_splits
 from tasks.preprocess.usable import Usable, require_usable, settle_exact_duplicates
 
@@ -37,20 +37,18 @@ def run(job: Job) -> Facts:
         survey = archive.survey()
         entries = survey.entries
         job.cache.require_space(
-            2 * len(entries) * 3 * options.image_size**2, f"preparing {len(entries):,} photos"
+            len(entries) * 3 * options.image_size**2, f"preparing {len(entries):,} photos"
         )
-        with Spool.open(job.scratch / "records", options.image_size) as spool:
-            pace = Pace("preprocess", len(entries), photos_amount)
-            decoded, refused = decode_all(archive, entries, spool, options, workers, pace)
-            rate = pace.rate(len(entries))
-            usable, repeated = settle_exact_duplicates(decoded)
-            refused = sorted(
-                [*survey.refused, *refused, *repeated], key=lambda refusal: refusal.entry
-            )
-            require_usable(survey, usable, refused, options)
-            photos = _write_photos(usable, spool, options, job.output, workers)
-            record_of = {photo.entry: photo.record for photo in decoded}
-            write_contact_sheets(job.output, photos, refused, record_of, spool.records())
+        records = Records(job.output, options.image_size)
+        pace = Pace("preprocess", len(entries), photos_amount)
+        decoded, refused = decode_all(archive, entries, records, options, workers, pace)
+        rate = pace.rate(len(entries))
+    usable, repeated = settle_exact_duplicates(decoded)
+    refused = sorted([*survey.refused, *refused, *repeated], key=lambda refusal: refusal.entry)
+    require_usable(survey, usable, refused, options)
+    photos = _rows(usable, options)
+    place_of = {photo.entry: photo.place for photo in decoded}
+    write_contact_sheets(job.output, photos, refused, place_of, records)
     job.measurements |= {"photos_per_second": round(rate, 1), "workers": workers}
     write_rows(job.output / PHOTOS_FILE, photos)
     write_rows(job.output / REFUSED_FILE, refused)
@@ -88,10 +86,8 @@ def _archive_uri(job: Job) -> str:
     return job.store.uri(job.inputs["fetch"].manifest.options["archive"])
 
 
-def _write_photos(
-    usable: Sequence[Usable], spool: Spool, options: PreprocessOptions, folder: Path, workers: int
-) -> list[Photo]:
-    """Split the photos and write their records; rows are in the order of the records."""
+def _rows(usable: Sequence[Usable], options: PreprocessOptions) -> list[Photo]:
+    """Split the photos; rows are in the order of splits and records."""
     components = near_duplicate_components(
         [photo.perceptual_hash for photo in usable], options.near_duplicate_bits
     )
@@ -102,14 +98,8 @@ def _write_photos(
         options.seed,
         Shares(options.validation_share, options.test_share),
     )
-    ordered = sorted(
-        zip(usable, assigned, strict=True),
-        key=lambda pair: (SPLITS.index(pair[1][1]), pair[0].photo),
-    )
-    order = [(split, photo.record) for photo, (_, split) in ordered]
-    places = write_shards(folder, spool.records(), order, workers)
     labels = {name: label for label, name in enumerate(_classes(usable))}
-    return [
+    rows = [
         Photo(
             photo=photo.photo,
             entry=photo.entry,
@@ -119,12 +109,13 @@ def _write_photos(
             group=group,
             width=photo.width,
             height=photo.height,
-            shard=place.shard,
-            position=place.position,
-            crc32=place.crc32,
+            shard=photo.place.shard,
+            position=photo.place.position,
+            crc32=photo.place.crc32,
         )
-        for (photo, (group, split)), place in zip(ordered, places, strict=True)
+        for photo, (group, split) in zip(usable, assigned, strict=True)
     ]
+    return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.shard, row.position))
 
 
 def _classes(photos: Iterable[Usable | Photo]) -> list[str]:

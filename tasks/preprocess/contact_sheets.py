@@ -21,6 +21,7 @@ from tasks.contract.photos import (
     Refusal,
     class_sheet,
 )
+from tasks.preprocess.records import Place, Records
 
 _COLUMNS, _REFUSED_COLUMNS = 6, 8
 #: Tiles of the refused photos' sheet; and of one reason, where they all look alike: crossed.
@@ -37,26 +38,25 @@ def write_contact_sheets(
     folder: Path,
     photos: Sequence[Photo],
     refused: Sequence[Refusal],
-    record_of: Mapping[str, int],
-    records: Pixels,
+    place_of: Mapping[str, Place],
+    records: Records,
 ) -> None:
     """Write ``contact/<label>.jpg`` for each class, and one sheet of the refused photos.
 
     Args:
-        record_of: the record's number of each entry that was decoded.
-        records: uint8 (count, size, size, 3).
+        place_of: where the record is of each entry that was decoded.
     """
     (folder / REFUSED_SHEET).parent.mkdir()
     of_class = defaultdict(list)
     for photo in photos:
         of_class[photo.label].append(photo)
     for label, own in of_class.items():
-        thumbnails = [_thumbnail(records[record_of[photo.entry]]) for photo in _sample(own)]
+        thumbnails = [_thumbnail(records.read(place_of[photo.entry])) for photo in _sample(own)]
         _save(_grid(thumbnails, _COLUMNS), folder / class_sheet(label))
     if refused:
         tiles = [
-            _refused_tile(refusal.reason, records, record_of.get(refusal.entry))
-            for refusal in _of_each_reason(refused, record_of)
+            _refused_tile(refusal.reason, records, place_of.get(refusal.entry))
+            for refusal in _of_each_reason(refused, place_of)
         ]
         _save(_grid(tiles, _REFUSED_COLUMNS), folder / REFUSED_SHEET)
 
@@ -67,14 +67,14 @@ def _sample(photos: Iterable[Photo]) -> list[Photo]:
     return nsmallest(SHEET_PHOTOS, photos, key=lambda photo: photo.photo)
 
 
-def _of_each_reason(refused: Iterable[Refusal], record_of: Mapping[str, int]) -> list[Refusal]:
+def _of_each_reason(refused: Iterable[Refusal], place_of: Mapping[str, Place]) -> list[Refusal]:
     """A bounded number, as evenly of each reason as there are, those of one reason together."""
     of_reason = defaultdict(list)
     for refusal in refused:
         of_reason[refusal.reason].append(refusal)
     samples = []
     for _, own in sorted(of_reason.items()):
-        decoded = any(refusal.entry in record_of for refusal in own)
+        decoded = any(refusal.entry in place_of for refusal in own)
         samples.append(nsmallest(_REFUSED_TILES if decoded else _CROSSED_TILES, own, key=_draw))
     in_turn = (refusal for turn in zip_longest(*samples) for refusal in turn if refusal)
     chosen = islice(in_turn, _REFUSED_TILES)
@@ -92,10 +92,10 @@ def _thumbnail(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
 
 
-def _refused_tile(reason: str, records: Pixels, record: int | None) -> Image.Image:
+def _refused_tile(reason: str, records: Records, place: Place | None) -> Image.Image:
     """A thumbnail, or a crossed field for what could not be decoded, with the reason below."""
     tile = Image.new("RGB", (_SIDE, _SIDE + _CAPTION), _PAPER)
-    tile.paste(_crossed_field() if record is None else _thumbnail(records[record]))
+    tile.paste(_crossed_field() if place is None else _thumbnail(records.read(place)))
     font = ImageFont.load_default(_FONT_SIZE)
     text = reason
     while font.getlength(text) > _SIDE:

@@ -30,7 +30,7 @@ def in_order(
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) >= 4 * workers:
+            if len(pending) >= 2 * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -1,51 +1,17 @@
-"""Fixed-size pixel records: spooled to disk as photos are decoded, then written in their order."""
+"""Fixed-size pixel records, each written once, to where its number puts it."""
 
+import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from tasks.contract.config import Split
+from tasks.contract.files import write_at
 from tasks.contract.photos import Pixels
-from tasks.preprocess.parallel import in_order
 
 #: About this many bytes go into one record file: large enough for a store, small enough to retry.
 SHARD_BYTES = 64 << 20
-
-
-class Spool:
-    """Records in the order in which they were decoded. On disk, because memory is smaller."""
-
-    def __init__(self, path: Path, file: BinaryIO, image_size: int) -> None:
-        self._path = path
-        self._file = file
-        self._shape = (image_size, image_size, 3)
-        self._count = 0
-
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path, image_size: int) -> Iterator["Spool"]:
-        with path.open("wb") as file:
-            yield cls(path, file, image_size)
-        path.unlink(missing_ok=True)
-
-    def append(self, pixels: Pixels) -> int:
-        """Keep a record; returns its number."""
-        self._file.write(np.ascontiguousarray(pixels).data)
-        self._count += 1
-        return self._count - 1
-
-    def records(self) -> Pixels:
-        """All records so far, uint8 (count, size, size, 3), read from disk as they are touched."""
-        self._file.flush()
-        if not self._count:
-            return np.empty((0, *self._shape), np.uint8)
-        return np.memmap(self._path, np.uint8, "r", shape=(self._count, *self._shape))
 
 
 @dataclass(frozen=True)
@@ -57,45 +23,37 @@ class Place:
     crc32: int
 
 
-def write_shards(
-    folder: Path,
-    records: Pixels,
-    order: Iterable[tuple[Split, int]],
-    workers: int = 1,
-    shard_bytes: int = SHARD_BYTES,
-) -> list[Place]:
-    """Write chosen records to ``<split>-<number>.rgb`` files.
+class Records:
+    """Files ``photos-<number>.rgb`` of a folder.
 
-    Args:
-        order: split and record number of each photo, split after split.
-
-    Returns:
-        The place of each, in the same order.
+    Records are not sorted by split: that is known only when all photos are, and to write them a
+    second time would double the work of the disk. A number that nobody writes is a hole.
     """
-    per_shard = max(1, shard_bytes // max(1, records[:1].nbytes))
-    shards = [
-        (f"{split}-{number:05}.rgb", chosen)
-        for split, group in groupby(order, key=lambda item: item[0])
-        for number, chosen in enumerate(_cut([number for _, number in group], per_shard))
-    ]
 
-    def write(shard: tuple[str, Sequence[int]]) -> list[Place]:
-        name, chosen = shard
-        with (folder / name).open("wb") as file:
-            return [
-                Place(name, position, _write(file, records[number]))
-                for position, number in enumerate(chosen)
-            ]
+    def __init__(self, folder: Path, image_size: int, shard_bytes: int = SHARD_BYTES) -> None:
+        self._folder = folder
+        self._shape = (image_size, image_size, 3)
+        self._bytes = image_size * image_size * 3
+        self._per_shard = max(1, shard_bytes // self._bytes)
 
-    return [place for places in in_order(write, shards, workers) for place in places]
+    def write(self, number: int, pixels: Pixels) -> Place:
+        """Keep a record, uint8 (size, size, 3). May be called from several threads at once."""
+        shard, position = divmod(number, self._per_shard)
+        name = f"photos-{shard:05}.rgb"
+        content = np.ascontiguousarray(pixels).data
+        file = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            write_at(file, content, position * self._bytes)
+        finally:
+            os.close(file)
+        return Place(name, position, zlib.crc32(content))
 
-
-def _cut(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(numbers), size):
-        yield numbers[start : start + size]
-
-
-def _write(file: BinaryIO, record: Pixels) -> int:
-    """Append a record; returns its checksum."""
-    file.write(record.data)
-    return zlib.crc32(record.data)
+    def read(self, place: Place) -> Pixels:
+        """What was written."""
+        pixels = np.fromfile(
+            self._folder / place.shard,
+            np.uint8,
+            count=self._bytes,
+            offset=place.position * self._bytes,
+        )
+        return pixels.reshape(self._shape)

@@ -9,6 +9,7 @@ from tasks.contract.archive import Survey
 from tasks.contract.config import PreprocessOptions
 from tasks.contract.errors import InputError
 from tasks.contract.photos import Refusal
+from tasks.preprocess.records import Place
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ _LISTED = 200
 
 @dataclass(frozen=True)
 class Usable:
-    """A photo that was decoded; its pixels are record number ``record`` of the spool."""
+    """A photo that was decoded, and where its record is."""
 
     entry: str
     class_name: str
@@ -26,7 +27,7 @@ class Usable:
     width: int
     height: int
     perceptual_hash: int
-    record: int
+    place: Place
 
 
 def settle_exact_duplicates(decoded: Iterable[Usable]) -> tuple[list[Usable], list[Refusal]]:

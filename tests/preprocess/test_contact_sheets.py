@@ -10,11 +10,15 @@ from PIL import Image
 from tasks.contract.photos import REFUSED_SHEET, SHEET_PHOTOS, Photo, Pixels, Refusal, class_sheet
 from tasks.preprocess import contact_sheets
 from tasks.preprocess.contact_sheets import write_contact_sheets
+from tasks.preprocess.records import Place, Records
 from tests.preprocess.archives import picture
 
 TILE = 98
 REASONS = ["damaged", "duplicate", "empty", "label conflict", "not an image", "too large",
            "too small", "truncated", "unreadable entry"]  # fmt: skip
+
+
+SOME = Place("photos-00000.rgb", 0, 0)
 
 
 def kept(number: int, label: int = 0) -> Photo:
@@ -31,16 +35,22 @@ def refusal(number: int, reason: str, same_as: str = "") -> Refusal:
     )
 
 
+def recorded(entries: list[str], folder: Path, size: int) -> tuple[dict[str, Place], Records]:
+    """A record of a picture of its own for each entry."""
+    records = Records(folder, size)
+    return {
+        entry: records.write(number, np.asarray(picture(number, size, size)))
+        for number, entry in enumerate(entries)
+    }, records
+
+
 def draw(folder: Path, photos: list[Photo], refused: list[Refusal] | None = None) -> list[str]:
     """Draw the sheets of photos that all have records; returns the files' names."""
     refused = refused or []
     rows = [*photos, *(r for r in refused if r.reason in ("duplicate", "label conflict"))]
-    records = np.array([np.asarray(picture(n, 96, 96)) for n in range(len(rows))]).reshape(
-        -1, 96, 96, 3
-    )
     folder.mkdir(parents=True, exist_ok=True)
-    record_of = {row.entry: number for number, row in enumerate(rows)}
-    write_contact_sheets(folder, photos, refused, record_of, records)
+    places, records = recorded([row.entry for row in rows], folder, 96)
+    write_contact_sheets(folder, photos, refused, places, records)
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
 
 
@@ -80,27 +90,27 @@ def test_a_photo_that_is_added_displaces_at_most_one(tmp_path: Path) -> None:
 
 
 def test_only_records_that_are_shown_are_read(tmp_path: Path) -> None:
-    class Counting(dict[str, int]):
+    class Counting(Records):
         reads = 0
 
-        def __getitem__(self, entry: str) -> int:
+        def read(self, place: Place) -> Pixels:
             self.reads += 1
-            return super().__getitem__(entry)
+            return super().read(place)
 
     photos = [kept(number, label) for label in range(3) for number in range(100)]
-    record_of = Counting({photo.entry: 0 for photo in photos})
-    write_contact_sheets(tmp_path, photos, [], record_of, np.zeros((1, 32, 32, 3), np.uint8))
-    assert record_of.reads == 3 * SHEET_PHOTOS
+    records = Counting(tmp_path, 32)
+    place = records.write(0, np.zeros((32, 32, 3), np.uint8))
+    write_contact_sheets(tmp_path, photos, [], {photo.entry: place for photo in photos}, records)
+    assert records.reads == 3 * SHEET_PHOTOS
 
 
 def test_the_same_photos_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
     photos = [kept(number) for number in range(40)]
     refused = [refusal(number, REASONS[number % 9]) for number in range(90)]
-    records = np.array([np.asarray(picture(n, 48, 48)) for n in range(130)])
-    record_of = {row.entry: n for n, row in enumerate([*photos, *refused])}
+    places, records = recorded([row.entry for row in [*photos, *refused]], tmp_path, 48)
     for folder, step in (("a", 1), ("b", -1)):
         (tmp_path / folder).mkdir()
-        write_contact_sheets(tmp_path / folder, photos[::step], refused[::step], record_of, records)
+        write_contact_sheets(tmp_path / folder, photos[::step], refused[::step], places, records)
     for name in (class_sheet(0), REFUSED_SHEET):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -112,7 +122,7 @@ def test_nothing_refused_is_no_sheet_of_refused_photos(tmp_path: Path) -> None:
 def test_every_reason_is_shown_though_one_has_thousands(tmp_path: Path) -> None:
     refused = [refusal(number, "duplicate") for number in range(500)]
     refused += [refusal(5000 + n, REASONS[n % 9]) for n in range(900)]
-    shown = contact_sheets._of_each_reason(refused, {"r/1.jpg": 0, "r/5003.jpg": 1})
+    shown = contact_sheets._of_each_reason(refused, {"r/1.jpg": SOME, "r/5003.jpg": SOME})
     assert len(shown) == 48
     assert {row.reason for row in shown} == set(REASONS)
     draw(tmp_path, [kept(1)], refused)
@@ -123,7 +133,7 @@ def test_every_reason_is_shown_though_one_has_thousands(tmp_path: Path) -> None:
 def test_fields_that_all_look_alike_take_no_room_from_pictures() -> None:
     refused = [refusal(number, "truncated") for number in range(40)]
     refused += [refusal(100 + number, "duplicate") for number in range(40)]
-    shown = contact_sheets._of_each_reason(refused, {f"r/{n}.jpg": n for n in range(100, 140)})
+    shown = contact_sheets._of_each_reason(refused, {f"r/{n}.jpg": SOME for n in range(100, 140)})
     assert [row.reason for row in shown] == ["duplicate"] * 40 + ["truncated"] * 3
 
 

@@ -1,12 +1,13 @@
 """Records: every photo's pixels arrive in the place that its row names."""
 
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tasks.preprocess.records import Place, Spool, write_shards
+from tasks.preprocess.records import Place, Records
 
 SIZE = 4
 RECORD = SIZE * SIZE * 3
@@ -14,48 +15,47 @@ RECORD = SIZE * SIZE * 3
 
 @pytest.fixture
 def pixels() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (7, SIZE, SIZE, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (70, SIZE, SIZE, 3), dtype=np.uint8)
 
 
-def test_the_spool_gives_back_what_it_was_given(tmp_path: Path, pixels: np.ndarray) -> None:
-    with Spool.open(tmp_path / "spool", SIZE) as spool:
-        assert spool.records().shape == (0, SIZE, SIZE, 3)
-        turned = np.asfortranarray(pixels[0])
-        assert [spool.append(turned), *map(spool.append, pixels[1:])] == list(range(7))
-        assert np.array_equal(spool.records(), pixels)
-    assert not (tmp_path / "spool").exists()
-
-
-def test_a_record_file_ends_at_its_split_or_when_it_is_full(
-    tmp_path: Path, pixels: np.ndarray
-) -> None:
-    order = [("train", 6), ("train", 0), ("train", 3), ("test", 2), ("test", 5)]
-    places = write_shards(tmp_path, pixels, order, shard_bytes=2 * RECORD + 1)
-    assert [(place.shard, place.position) for place in places] == [
-        ("train-00000.rgb", 0),
-        ("train-00000.rgb", 1),
-        ("train-00001.rgb", 0),
-        ("test-00000.rgb", 0),
-        ("test-00000.rgb", 1),
+def test_a_record_is_where_its_number_puts_it(tmp_path: Path, pixels: np.ndarray) -> None:
+    records = Records(tmp_path, SIZE, shard_bytes=2 * RECORD + 1)
+    places = [records.write(number, pixels[number]) for number in (4, 0, 1)]
+    assert places == [
+        Place("photos-00002.rgb", 0, zlib.crc32(pixels[4].tobytes())),
+        Place("photos-00000.rgb", 0, zlib.crc32(pixels[0].tobytes())),
+        Place("photos-00000.rgb", 1, zlib.crc32(pixels[1].tobytes())),
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "test-00000.rgb",
-        "train-00000.rgb",
-        "train-00001.rgb",
+        "photos-00000.rgb",
+        "photos-00002.rgb",
     ]
-    assert write_shards(tmp_path, pixels, order, workers=3, shard_bytes=2 * RECORD + 1) == places
-    for (_, number), place in zip(order, places, strict=True):
-        start = place.position * RECORD
-        content = (tmp_path / place.shard).read_bytes()[start : start + RECORD]
-        assert content == pixels[number].tobytes()
-        assert place.crc32 == zlib.crc32(content)
+    assert (tmp_path / "photos-00000.rgb").read_bytes() == pixels[:2].tobytes()
+
+
+def test_many_threads_may_write_in_any_order(tmp_path: Path, pixels: np.ndarray) -> None:
+    records = Records(tmp_path, SIZE, shard_bytes=7 * RECORD)
+    numbers = np.random.default_rng(1).permutation(70).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        places = list(pool.map(lambda n: records.write(n, pixels[n]), numbers))
+    for number, place in zip(numbers, places, strict=True):
+        assert np.array_equal(records.read(place), pixels[number])
+    whole = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert whole == pixels.tobytes()
+
+
+def test_what_is_left_out_between_is_a_hole_of_whole_records(
+    tmp_path: Path, pixels: np.ndarray
+) -> None:
+    records = Records(tmp_path, SIZE)
+    place = records.write(5, np.asfortranarray(pixels[5]))
+    assert (tmp_path / place.shard).stat().st_size == 6 * RECORD
+    assert np.array_equal(records.read(place), pixels[5])
 
 
 def test_a_record_larger_than_a_file_gets_one_of_its_own(
     tmp_path: Path, pixels: np.ndarray
 ) -> None:
-    places = write_shards(tmp_path, pixels, [("train", 0), ("train", 1)], shard_bytes=1)
-    assert places == [
-        Place("train-00000.rgb", 0, zlib.crc32(pixels[0].tobytes())),
-        Place("train-00001.rgb", 0, zlib.crc32(pixels[1].tobytes())),
-    ]
+    records = Records(tmp_path, SIZE, shard_bytes=1)
+    shards = [records.write(number, pixels[number]).shard for number in (0, 1)]
+    assert shards == ["photos-00000.rgb", "photos-00001.rgb"]

@@ -5,11 +5,12 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.preprocess.records import Place
 from tasks.preprocess.usable import Usable, settle_exact_duplicates
 
 
 def usable(entry: str, class_name: str, photo: str) -> Usable:
-    return Usable(entry, class_name, photo, 9, 9, 0, 0)
+    return Usable(entry, class_name, photo, 9, 9, 0, Place("photos-00000.rgb", 0, 0))
 
 
 @given(
