@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tasks.contract.config import Fit
 from tasks.contract.photos import Pixels
-from tasks.preprocess.near_duplicates import perceptual_hash
+from tasks.preprocess.near_duplicates import thumbnail
 from tasks.preprocess.resize import resized
 
 #: The only decoders that bytes from outside may reach, each with how its files begin.
@@ -32,7 +32,7 @@ FORMATS = {
 MAX_PIXELS = 89_478_485
 
 #: A scaled decode has at least so many pixels each way, whatever size is asked for: a photo's
-#: identity and its perceptual hash must not depend on that. Never change it: splits follow.
+#: identity and its thumbnail must not depend on that. Never change it: splits follow.
 _SCALED_SIDE = 224
 #: Pictures that were decoded whole are averaged down to no less than this many times
 #: ``_SCALED_SIDE``; Pillow's documentation calls such a gap nearly indistinguishable from none.
@@ -58,14 +58,14 @@ class Decoded:
     Attributes:
         photo: SHA-256 (hex) of the upright RGB pixels: its identity.
         width, height: of the file's picture, in pixels, upright.
-        perceptual_hash: 64 bits that near duplicates nearly share.
+        thumbnail: what near duplicates are found by.
         pixels: uint8 (image_size, image_size, 3), RGB.
     """
 
     photo: str
     width: int
     height: int
-    perceptual_hash: int
+    thumbnail: Pixels
     pixels: Pixels
 
 
@@ -98,7 +98,7 @@ def decode(content: bytes, image_size: int, fit: Fit = "squash", min_side: int =
         photo=picture.identity,
         width=picture.width,
         height=picture.height,
-        perceptual_hash=perceptual_hash(picture.pixels),
+        thumbnail=thumbnail(picture.pixels),
         pixels=resized(source.pixels, image_size, fit),
     )
 

@@ -7,9 +7,10 @@ from tasks.contract.archive import Archive, Entry, EntryError
 from tasks.contract.config import PreprocessOptions
 from tasks.contract.pace import Pace
 from tasks.contract.photos import Refusal
-from tasks.preprocess.decode import UnusableError, decode
+from tasks.preprocess.decode import Decoded, UnusableError, decode
+from tasks.preprocess.near_duplicates import perceptual_hashes
 from tasks.preprocess.parallel import in_order
-from tasks.preprocess.records import Records
+from tasks.preprocess.records import Place, Records
 from tasks.preprocess.usable import Usable
 
 #: So many photos, or bytes of them, are decoded in a row by one thread: passing each one from
@@ -17,6 +18,7 @@ from tasks.preprocess.usable import Usable
 _CHUNK_PHOTOS, _CHUNK_BYTES = 16, 16 << 20
 
 _Item = tuple[int, Entry, Callable[[], bytes]]
+_Kept = tuple[Entry, Decoded, Place]
 
 
 def decode_all(
@@ -33,7 +35,11 @@ def decode_all(
     """
 
     def outcomes(chunk: Iterable[_Item]) -> list[Usable | Refusal]:
-        return [_outcome(*item, records, options) for item in chunk]
+        found = [_outcome(*item, records, options) for item in chunk]
+        kept = [one for one in found if not isinstance(one, Refusal)]
+        hashes = perceptual_hashes([decoded.thumbnail for _, decoded, _ in kept])
+        refused = [one for one in found if isinstance(one, Refusal)]
+        return [*refused, *map(_usable, kept, hashes)]
 
     usable: list[Usable] = []
     refused: list[Refusal] = []
@@ -54,7 +60,7 @@ def _outcome(
     read: Callable[[], bytes],
     records: Records,
     options: PreprocessOptions,
-) -> Usable | Refusal:
+) -> _Kept | Refusal:
     try:
         decoded = decode(read(), options.image_size, options.fit, options.min_side)
     except (EntryError, UnusableError) as error:
@@ -64,14 +70,19 @@ def _outcome(
             reason=error.reason,
             detail=error.detail,
         )
+    return entry, decoded, records.write(number, decoded.pixels)
+
+
+def _usable(kept: _Kept, perceptual_hash: int) -> Usable:
+    entry, decoded, place = kept
     return Usable(
         entry.name,
         entry.class_name,
         decoded.photo,
         decoded.width,
         decoded.height,
-        decoded.perceptual_hash,
-        records.write(number, decoded.pixels),
+        perceptual_hash,
+        place,
     )
 
 

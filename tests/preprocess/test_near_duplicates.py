@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tasks.preprocess.decode import decode
-from tasks.preprocess.near_duplicates import near_duplicate_components
+from tasks.preprocess.near_duplicates import near_duplicate_components, perceptual_hashes
 from tests.preprocess.archives import encoded, picture
 
 BITS = 4
 
 
 def hash_of(image: Image.Image, kind: str = "PNG", **options: int) -> int:
-    return decode(encoded(image, kind, **options), 32).perceptual_hash
+    return perceptual_hashes([decode(encoded(image, kind, **options), 32).thumbnail])[0]
 
 
 def distance(one: int, other: int) -> int:
@@ -28,6 +28,13 @@ def test_a_smaller_worse_copy_is_near(seed: int) -> None:
     original = picture(seed, 448, 298)
     copy = original.resize((336, 224), Image.Resampling.LANCZOS)
     assert distance(hash_of(original), hash_of(copy, "JPEG", quality=60)) <= BITS
+
+
+def test_a_hash_does_not_depend_on_what_else_is_hashed() -> None:
+    thumbnails = [decode(encoded(picture(seed)), 32).thumbnail for seed in range(20)]
+    together = perceptual_hashes(thumbnails)
+    assert together == [perceptual_hashes([thumbnail])[0] for thumbnail in thumbnails]
+    assert perceptual_hashes([]) == []
 
 
 def test_different_pictures_are_far() -> None:
