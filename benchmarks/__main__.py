@@ -12,10 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks import rehearsal
 from benchmarks.figures import LATEST, Figure, save, table
+from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS, Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store
-from tests.ports import free_ports
 
 PARTS = ("preprocess", "reading", "near-duplicates")
 

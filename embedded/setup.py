@@ -36,6 +36,12 @@ def main() -> int:
     ).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return 0
+    if VENV.is_symlink():
+        print(
+            f"setup: {VENV} leads to another folder, which would be emptied: remove that link",
+            file=sys.stderr,
+        )
+        return 1
     print("setup: installing the locked environment into .venv (about 2.7 GB on disk) ...")
     try:
         _run(python, "-m", "venv", "--clear", str(VENV))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS, Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.cache import Cache
 from tasks.contract.store import Store
-from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from tests.engine import Engine

@@ -9,8 +9,8 @@ import httpx
 import psutil
 import pytest
 
+from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS
-from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -13,6 +13,7 @@ import pytest
 from docker import APIClient
 
 from embedded.airflow import AirflowClient
+from embedded.ports import free_ports
 from embedded.process import Program
 from embedded.settings import STORE_PORTS, Settings
 from embedded.store import store_environment
@@ -23,7 +24,6 @@ from tasks.contract.training import HISTORY_FILE
 from tests.e2e.test_make_run import QUICK, make
 from tests.engine import Engine
 from tests.plugins.waiting import wait_for
-from tests.ports import free_ports
 from wildlife.containers.labels import BUCKET
 
 pytestmark = [pytest.mark.airflow, pytest.mark.docker]

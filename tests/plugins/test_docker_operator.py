@@ -20,13 +20,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 from docker import APIClient
 
+from embedded.ports import free_ports
 from tasks.contract.code import code_digest
 from tasks.contract.manifest import RunRecord, record_key
 from tasks.contract.store import Store
 from tests.engine import Engine
 from tests.plugins.tasks_of_airflow import StateFile, TaskLog, context
 from tests.plugins.waiting import is_running, wait_for
-from tests.ports import free_ports
 from tests.preprocess.archives import class_folders, zip_of
 from wildlife.containers import stopper
 from wildlife.containers.labels import BUCKET

@@ -23,13 +23,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from docker import APIClient
 
+from embedded.ports import free_ports
 from tasks.contract.code import code_digest
 from tasks.contract.manifest import record_key
 from tasks.contract.store import Store
 from tests.engine import Engine
 from tests.plugins.test_docker_operator import KEY, client, log, on_the_engine, run
 from tests.plugins.waiting import wait_for
-from tests.ports import free_ports
 from tests.preprocess.archives import class_folders, zip_of
 from wildlife.containers.image import CODE
 

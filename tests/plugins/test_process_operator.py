@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+from embedded.ports import free_ports
 from tasks.contract.manifest import RunRecord, now, record_key
 from tasks.contract.store import Store
 from tests.plugins.conftest import connection
 from tests.plugins.waiting import is_running, pid_in, wait_for
-from tests.ports import free_ports
 from tests.preprocess.archives import class_folders, zip_of
 from wildlife.operators import step_operator
 from wildlife.operators.base import StepOperator

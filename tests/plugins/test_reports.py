@@ -9,10 +9,10 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from starlette.routing import Mount
 
+from embedded.ports import free_ports
 from tasks.contract.manifest import Manifest, RunRecord, now, record_key
 from tasks.contract.store import Store
 from tests.plugins.conftest import connection
-from tests.ports import free_ports
 from wildlife.reports import app
 
 BASE = "http://localhost:8080"

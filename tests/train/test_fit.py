@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from embedded.ports import free_ports
 from tasks.contract.cache import Cache
 from tasks.contract.config import ScratchOptions
 from tasks.contract.errors import InputError
@@ -26,7 +27,6 @@ from tasks.train.fit import (
     forward_batch,
     prepare,
 )
-from tests.ports import free_ports
 from tests.train.conftest import Prepared, photo_set, result_of
 
 pytestmark = pytest.mark.keras

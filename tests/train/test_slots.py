@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embedded.ports import free_ports
 from tasks.contract.errors import UnavailableError
 from tasks.contract.store import Store, StoreSettings
 from tasks.train.checkpoint import Checkpoint, Position
 from tasks.train.slots import Slots
-from tests.ports import free_ports
 from tests.train.test_checkpoint import EPOCH, network
 
 pytestmark = pytest.mark.keras

@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from embedded.ports import free_ports
 from tasks.contract.cache import Cache
 from tasks.contract.errors import InputError, UnavailableError
 from tasks.contract.store import Store
 from tasks.train import weight_files
 from tasks.train.weight_files import LITE0_SHA256, mirror_weights, weight_file
-from tests.ports import free_ports
 
 IMAGENET_KEY = "weights/efficientnetb0_notop.h5"
 LITE0_KEY = "weights/efficientnet-lite0-57934424.pth"

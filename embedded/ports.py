@@ -1,4 +1,4 @@
-"""Free ports for servers of the tests' own."""
+"""Free ports for servers of a test's or a benchmark's own."""
 
 import random
 import socket
@@ -7,7 +7,7 @@ import socket
 def free_ports(count: int) -> int:
     """The first of so many consecutive free ports."""
     for _ in range(200):
-        first = random.randrange(20000, 60000 - count)
+        first = random.randrange(20000, 60000 - count)  # noqa: S311 no secret
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
