@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +37,9 @@ from tasks.contract.store import Store, sha256_of
 log = logging.getLogger(__name__)
 
 Facts = dict[str, Any]
+
+#: So many files are put at once: while one waits for the store's answer, another is hashed.
+_UPLOADS = 4
 
 
 @dataclass(frozen=True)
@@ -260,10 +264,16 @@ def _publish(
     job: Job,
 ) -> Manifest:
     """Put every file, then the manifest."""
-    files = {}
-    for path in sorted(path for path in job.output.rglob("*") if path.is_file()):
-        name = path.relative_to(job.output).as_posix()
-        files[name] = _upload(step, fingerprint, name, path, job)
+    paths = sorted(path for path in job.output.rglob("*") if path.is_file())
+    names = [path.relative_to(job.output).as_posix() for path in paths]
+    pool = ThreadPoolExecutor(_UPLOADS, "upload")
+    try:
+        uploaded = pool.map(
+            lambda name, path: _upload(step, fingerprint, name, path, job), names, paths
+        )
+        files = dict(zip(names, uploaded, strict=True))
+    finally:
+        pool.shutdown(cancel_futures=True)
     manifest = Manifest(
         step=step.name,
         fingerprint=fingerprint,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config, FetchOptions, PreprocessOptions
-from tasks.contract.errors import InputError
+from tasks.contract.errors import InputError, UnavailableError
 from tasks.contract.manifest import RunRecord, record_key
 from tasks.contract.step import (
     Artifact,
@@ -117,6 +118,30 @@ def test_a_step_that_fails_leaves_nothing_in_the_bucket(store: Store, cache: Cac
         run_step(step_of(fail), CONFIG, "r1", store, cache)
     assert not list(store.list(""))
     assert not list((cache.root / "work").iterdir())
+
+
+def test_a_file_that_the_store_does_not_take_leaves_no_manifest_and_no_record(
+    store: Store, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: Job) -> Facts:
+        for number in range(20):
+            (job.output / f"{number:02}").write_bytes(bytes([number]))
+        return {}
+
+    real = store.upload
+
+    def upload(path: Path, *arguments: Any) -> Any:
+        if path.name == "07":
+            raise UnavailableError("the store is away")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(store, "upload", upload)
+    with pytest.raises(UnavailableError, match="the store is away"):
+        run_step(step_of(run), CONFIG, "r1", store, cache)
+    assert not [head for head in store.list("") if head.key.endswith(".json")]
+    monkeypatch.setattr(store, "upload", real)
+    record = run_step(step_of(run), CONFIG, "r1", store, cache)
+    assert list(record.manifest.files) == [f"{number:02}" for number in range(20)]
 
 
 def test_a_failed_attempt_takes_back_the_record_of_an_earlier_one(
