@@ -327,6 +327,8 @@ def provenance() -> dict[str, str]:
         "keras",
         "numpy",
         "pillow",
+        "simplejpeg",
+        "cykooz-resizer",
         "boto3",
         "matplotlib",
     ):

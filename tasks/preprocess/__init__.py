@@ -57,8 +57,19 @@ def run(job: Job) -> Facts:
         "dataset": source["dataset"],
         "archive": {"size": source["size"], "sha256": source["sha256"]},
     }
-    log.info("photos %s, refused %s, split %s", facts["photos"], facts["refused"], facts["split"])
+    log.info(
+        "%s of %s photos are used: %s",
+        f"{len(photos):,}",
+        f"{facts['photos']['entries']:,}",
+        _spelled(facts["split"]),
+    )
+    if refused:
+        log.info("refused: %s", _spelled(facts["refused"]))
     return facts
+
+
+def _spelled(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _local_archive(job: Job) -> Path:

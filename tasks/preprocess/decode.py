@@ -38,6 +38,8 @@ _SCALED_SIDE = 224
 #: ``_SCALED_SIDE``; Pillow's documentation calls such a gap nearly indistinguishable from none.
 _GAP = 3
 
+#: How libjpeg's complaints begin that tell of wrong pixels.
+_CORRUPT = "Corrupt JPEG data"
 _EXIF_ORIENTATION = 0x0112
 _EXIF_SEGMENT = b"Exif\x00\x00"
 _UPRIGHT = {
@@ -119,6 +121,10 @@ def _scaled_jpeg(content: bytes, side: int, min_side: int) -> _Picture | None:
 
     None for everything else, and for a JPEG that its decoder has anything to complain about: then
     the other way has the verdict.
+
+    Raises:
+        UnusableError: a side is too short, or the coded pixels are damaged, of which Pillow, which
+            fills in grey and noise, would not say a word.
     """
     if not FORMATS["JPEG"].match(content):
         return None
@@ -128,8 +134,11 @@ def _scaled_jpeg(content: bytes, side: int, min_side: int) -> _Picture | None:
         if colours not in ("YCbCr", "Gray", "RGB"):
             return None  # inks, which only Pillow turns into light
         pixels = simplejpeg.decode_jpeg(content, "RGB", min_height=side, min_width=side)
-    except ValueError:
-        return None
+    except ValueError as error:
+        if not str(error).startswith(_CORRUPT):
+            return None
+        _whole(content, min_side)  # it may be cut short as well, which says more
+        raise UnusableError("damaged", str(error)) from error
     is_scaled = pixels.shape[0] < height
     turn = _UPRIGHT.get(_jpeg_orientation(content))
     if turn is not None:

@@ -230,6 +230,7 @@ JPEG, PNG = encoded(PICTURE, "JPEG"), encoded(PICTURE, "PNG")
         (JPEG[:-30], "truncated", "truncated"),
         (JPEG[:8], "truncated", "Truncated"),
         (b"\xff\xd8\xff\x00" * 20, "damaged", "begins like a JPEG file"),
+        (JPEG[:700] + b"\xff\x00" * 60 + JPEG[820:], "damaged", "Corrupt JPEG data"),
         (PNG[: len(PNG) // 2], "truncated", "truncated"),
         (PNG[:60] + b"garbage" * 9 + PNG[123:], "damaged", "broken data stream"),
         (encoded(picture(1, MIN_SIDE - 1, 99)), "too small", "31 x 99 pixels"),

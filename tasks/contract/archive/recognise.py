@@ -17,6 +17,8 @@ _COMPRESSED = {
     "xz": re.compile(rb"\xfd7zXZ\0"),
     "zst": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),  # the second can be skipped
 }
+#: Every entry of a zip begins so; the directory, without which it cannot be read, is at its end.
+_ZIP_ENTRY = b"PK\x03\x04"
 
 
 def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Archive:
@@ -37,7 +39,9 @@ def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Archive:
         return TarArchive(path, name, limits)
     if _is_zip(path):
         return ZipArchive(path, name, limits)
-    raise unreadable(name, "it is neither a zip nor a tar, or a zip that is cut short")
+    if beginning.startswith(_ZIP_ENTRY):
+        raise unreadable(name, "it begins like a zip and is cut short")
+    raise unreadable(name, "it is neither a zip nor a tar")
 
 
 def _is_tar(beginning: bytes) -> bool:
