@@ -116,6 +116,24 @@ def test_the_cameras_rotation_is_undone_in_photos_decoded_at_a_scale(orientation
     assert difference(content, LARGE, 224) < 3
 
 
+def test_the_cameras_rotation_is_found_behind_other_metadata() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(LARGE.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=95)
+    profile = b"".join(
+        b"\xff\xe2"
+        + struct.pack(">H", 60_016)
+        + b"ICC_PROFILE\0"
+        + bytes([part, 4])
+        + bytes(60_000)
+        for part in (1, 2, 3, 4)
+    )
+    assert difference(content[:2] + profile + content[2:], LARGE, 224) < 3
+    remark = b"\xff\xfe" + struct.pack(">H", 20) + b"of Exif\0\0 no trace"
+    plain = encoded(LARGE, "JPEG", quality=95)
+    assert difference(plain[:2] + remark + plain[2:], LARGE, 224) < 3
+
+
 def test_broken_exif_does_not_spoil_the_photo() -> None:
     content = encoded(PICTURE, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
     assert difference(content, PICTURE) < 6
