@@ -46,7 +46,7 @@ def run(job: Job) -> Facts:
     usable, repeated = settle_exact_duplicates(decoded)
     refused = sorted([*survey.refused, *refused, *repeated], key=lambda refusal: refusal.entry)
     require_usable(survey, usable, refused, options)
-    photos = _rows(usable, options)
+    photos = _rows(usable, decoded, options)
     place_of = {photo.entry: photo.place for photo in decoded}
     write_contact_sheets(job.output, photos, refused, place_of, records)
     job.measurements |= {"photos_per_second": round(rate, 1), "workers": workers}
@@ -97,14 +97,19 @@ def _archive_uri(job: Job) -> str:
     return job.store.uri(job.inputs["fetch"].manifest.options["archive"])
 
 
-def _rows(usable: Sequence[Usable], options: PreprocessOptions) -> list[Photo]:
+def _rows(
+    usable: Sequence[Usable], decoded: Iterable[Usable], options: PreprocessOptions
+) -> list[Photo]:
     """Split the photos; rows are in the order of splits and records."""
+    kept = {photo.photo for photo in usable}
+    refused = {photo.photo: photo for photo in decoded if photo.photo not in kept}
+    drawing = [*usable, *refused.values()]
     components = near_duplicate_components(
-        [photo.perceptual_hash for photo in usable], options.near_duplicate_bits
+        [photo.perceptual_hash for photo in drawing], options.near_duplicate_bits
     )
     assigned = assign_splits(
-        [photo.photo for photo in usable],
-        [photo.class_name for photo in usable],
+        [photo.photo for photo in drawing],
+        [photo.class_name if photo.photo in kept else None for photo in drawing],
         components.tolist(),
         options.seed,
         Shares(options.validation_share, options.test_share),
@@ -124,7 +129,7 @@ def _rows(usable: Sequence[Usable], options: PreprocessOptions) -> list[Photo]:
             position=photo.place.position,
             crc32=photo.place.crc32,
         )
-        for photo, (group, split) in zip(usable, assigned, strict=True)
+        for photo, (group, split) in zip(usable, assigned[: len(usable)], strict=True)
     ]
     return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.shard, row.position))
 

@@ -38,6 +38,8 @@ _SCALED_SIDE = 224
 #: ``_SCALED_SIDE``; Pillow's documentation calls such a gap nearly indistinguishable from none.
 _GAP = 3
 
+#: Each scan of a progressive JPEG costs a pass over all pixels; programs write about ten.
+_MOST_SCANS = 200
 #: How libjpeg's complaints begin that tell of wrong pixels.
 _CORRUPT = "Corrupt JPEG data"
 _EXIF_ORIENTATION = 0x0112
@@ -94,6 +96,8 @@ def decode(content: bytes, image_size: int, fit: Fit = "squash", min_side: int =
     """
     if not content:
         raise UnusableError("empty", "the file has no bytes")
+    if FORMATS["JPEG"].match(content) and content.count(b"\xff" + _SCAN) > _MOST_SCANS:
+        raise UnusableError("too large", f"a JPEG of more than {_MOST_SCANS} scans")
     picture = _scaled_jpeg(content, _SCALED_SIDE, min_side) or _whole(content, min_side)
     source = picture
     if picture.is_scaled and image_size > _SCALED_SIDE:
@@ -169,7 +173,12 @@ def _jpeg_orientation(content: bytes) -> int:
 def _has_exif(content: bytes) -> bool:
     """Whether a segment before the coded pixels is EXIF; Pillow would take longer to look."""
     place = 2
-    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != _SCAN:
+    while content[place : place + 1] == b"\xff":
+        if content[place + 1 : place + 2] == b"\xff":  # any number of them may fill up
+            place += 1
+            continue
+        if content[place + 1 : place + 2] == _SCAN:
+            return False
         if content.startswith(_EXIF_SEGMENT, place + 4):
             return True
         place += 2 + int.from_bytes(content[place + 2 : place + 4])

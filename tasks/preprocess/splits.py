@@ -7,7 +7,8 @@ at the group's contents alone could promise the other way round as well.
 
 There are two exceptions, and no rule without a memory can avoid them. A class that would have no
 photo in some split is given one, and gives it back when the archive grows; that concerns classes
-with few photos. And photos that are removed take their draws with them.
+with few photos. And photos that are removed take their draws with them; those that are only
+refused, because another class has them too, go on drawing for their near duplicates.
 """
 
 import hashlib
@@ -53,7 +54,7 @@ class Shares:
 
 def assign_splits(
     photos: Sequence[str],
-    classes: Sequence[str],
+    classes: Sequence[str | None],
     components: Sequence[int],
     seed: int,
     shares: Shares,
@@ -62,7 +63,7 @@ def assign_splits(
 
     Args:
         photos: identity of each photo.
-        classes: the class of each.
+        classes: the class of each; None of one that is not used itself, but draws for its group.
         components: a number for each, the same for near duplicates.
 
     Returns:
@@ -78,7 +79,8 @@ def assign_splits(
         group = groups.setdefault(component, _Group(photo, drawn, shares.split_of(drawn)))
         if (drawn, photo) < (group.draw, group.photo):
             group.photo, group.draw, group.split = photo, drawn, shares.split_of(drawn)
-        group.classes.add(class_name)
+        if class_name is not None:
+            group.classes.add(class_name)
     _complete_classes(groups.values(), shares)
     return [(groups[component].photo, groups[component].split) for component in components]
 

@@ -134,6 +134,23 @@ def test_the_cameras_rotation_is_found_behind_other_metadata() -> None:
     assert difference(plain[:2] + remark + plain[2:], LARGE, 224) < 3
 
 
+def test_bytes_that_fill_up_before_exif_do_not_hide_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(PICTURE.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=95)
+    place = content.index(b"\xff\xe1")
+    assert difference(content[:place] + b"\xff" * 3 + content[place:], PICTURE) < 6
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+    content = encoded(LARGE.convert("L"), "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    with pytest.raises(UnusableError, match="more than 200 scans") as caught:
+        decode(content[:-2] + last * 10_000 + content[-2:], SIZE)
+    assert caught.value.reason == "too large"
+    assert decode(content[:-2] + last * 100 + content[-2:], SIZE).width == LARGE.width
+
+
 def test_broken_exif_does_not_spoil_the_photo() -> None:
     content = encoded(PICTURE, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
     assert difference(content, PICTURE) < 6

@@ -190,6 +190,28 @@ def test_near_duplicates_stay_together(store: Store, cache: Cache, tmp_path: Pat
         assert one.group in (one.photo, other.photo)
 
 
+def test_a_photo_that_is_refused_for_its_labels_still_draws_for_its_near_duplicates(
+    store: Store, cache: Cache, tmp_path: Path
+) -> None:
+    """Else what was tested on could be trained on, once a copy of its twin lies elsewhere."""
+    originals = {name: picture(seed, 224, 168) for seed, name in enumerate(GOOD)}
+    files = {name: encoded(image, "JPEG", quality=90) for name, image in originals.items()} | {
+        name.replace(".jpg", " small.jpg"): encoded(image.resize((168, 126)), "JPEG", quality=60)
+        for name, image in originals.items()
+    }
+    put(store, files, tmp_path / "a.zip")
+    before = {row.entry: row for row in photos_of(prepare(store, cache).manifest, store, cache)}
+    in_a = [name for name in GOOD if name.startswith("pets/a/")]
+    copies = {name.replace("pets/a/", "pets/b/copy of "): files[name] for name in in_a}
+    put(store, files | copies, tmp_path / "b.zip")
+    manifest = prepare(store, cache, "r2", max_refused_share=0.5).manifest
+    after = {row.entry: row for row in photos_of(manifest, store, cache)}
+    assert not set(in_a) & set(after)
+    for name, row in before.items():
+        if name in after:
+            assert after[name].split == row.split
+
+
 def test_neither_cores_nor_the_order_of_the_archive_matter(
     store: Store, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
