@@ -26,6 +26,8 @@ from tasks.preprocess.records import Place, Records
 _COLUMNS, _REFUSED_COLUMNS = 6, 8
 #: Tiles of the refused photos' sheet; and of one reason, where they all look alike: crossed.
 _REFUSED_TILES, _CROSSED_TILES = 48, 3
+#: Reasons for which photos are refused that were decoded.
+_DECODED = ("duplicate", "label conflict")
 #: In pixels: a thumbnail's side, the gap between two, and the line of text below a refused one.
 _SIDE, _GAP, _CAPTION = 96, 2, 18
 _PAPER, _INK, _BLANK, _CROSS = "#ffffff", "#1d2321", "#eef1ee", "#b6beba"
@@ -55,7 +57,7 @@ def write_contact_sheets(
         _save(_grid(thumbnails, _COLUMNS), folder / class_sheet(label))
     if refused:
         tiles = [
-            _refused_tile(refusal.reason, records, place_of.get(refusal.entry))
+            _refused_tile(refusal.reason, records, _place(refusal, place_of))
             for refusal in _of_each_reason(refused, place_of)
         ]
         _save(_grid(tiles, _REFUSED_COLUMNS), folder / REFUSED_SHEET)
@@ -74,11 +76,17 @@ def _of_each_reason(refused: Iterable[Refusal], place_of: Mapping[str, Place]) -
         of_reason[refusal.reason].append(refusal)
     samples = []
     for _, own in sorted(of_reason.items()):
-        decoded = any(refusal.entry in place_of for refusal in own)
+        decoded = any(_place(refusal, place_of) is not None for refusal in own)
         samples.append(nsmallest(_REFUSED_TILES if decoded else _CROSSED_TILES, own, key=_draw))
     in_turn = (refusal for turn in zip_longest(*samples) for refusal in turn if refusal)
     chosen = islice(in_turn, _REFUSED_TILES)
     return sorted(chosen, key=lambda refusal: (refusal.reason, _draw(refusal)))
+
+
+def _place(refusal: Refusal, place_of: Mapping[str, Place]) -> Place | None:
+    """Where the record is of a photo that was decoded and refused; of an entry whose name is that
+    of a used one, it would be that one's."""
+    return place_of.get(refusal.entry) if refusal.reason in _DECODED else None
 
 
 def _draw(refusal: Refusal) -> tuple[bytes, str]:

@@ -115,6 +115,14 @@ def test_the_same_photos_give_the_same_bytes_in_any_order(tmp_path: Path) -> Non
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_an_entry_whose_name_a_used_one_has_is_not_shown_as_that_one(tmp_path: Path) -> None:
+    photos = [kept(1)]
+    twin = Refusal(entry=photos[0].entry, class_name="r", reason="repeated name", detail="")
+    draw(tmp_path, photos, [twin])
+    [tile] = tiles_of(tmp_path / REFUSED_SHEET, TILE + 18)
+    assert np.abs(tile.astype(int) - 240).mean() < 12, "a crossed field, not the photo"
+
+
 def test_nothing_refused_is_no_sheet_of_refused_photos(tmp_path: Path) -> None:
     assert REFUSED_SHEET not in draw(tmp_path, [kept(1)])
 

@@ -23,6 +23,8 @@ from tasks.contract.config import ArchiveLimits
 _BLOCK = 512
 #: The most bytes of a header that extends another, for a long name or attributes.
 _LARGEST_HEADER = 1 << 20
+#: What is kept of a name: more than any that is accepted, not the megabyte that a header allows.
+_LONGEST_NAME = 8192
 #: Whatever size their headers give, nothing follows them.
 _NO_DATA = (
     *(tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE),
@@ -133,7 +135,7 @@ def members_of(stream: Stream, name: str) -> Iterator[Member]:
         if kind not in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):  # which say nothing of interest
             own_name = extended.name or decoded(header.name.encode(errors="surrogateescape"))
             yield Member(
-                name=own_name,
+                name=own_name[:_LONGEST_NAME],
                 size=size,
                 position=stream.position,
                 folder=kind == tarfile.DIRTYPE or own_name.endswith("/"),

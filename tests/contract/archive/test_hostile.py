@@ -337,7 +337,7 @@ def test_headers_that_python_itself_chokes_on_take_no_time(write) -> None:
 def test_names_that_would_fill_the_memory_are_too_many(write) -> None:
     name = b"n" * ((1 << 20) - 512)
     one = header(b"L", len(name)) + name + header(b"0", 0)
-    path = write(COMPRESSED["tar.gz"](one * 20 + END))
+    path = write(COMPRESSED["tar.gz"](one * 100 + END))
     limits = ArchiveLimits(max_entries=1000, max_compression_ratio=100_000)
     with pytest.raises(InputError, match="more than 1,000 entries, or names of such a length"):
         entries_of(path, limits)
