@@ -1,10 +1,8 @@
 """A bounded folder of verified files on this machine's disk. Only ever a cache.
 
-Files are named by their SHA-256, arrive by one atomic rename, and are hashed when they arrive, and
-again once anything has written to them or the machine was started anew: a cache that was tampered
-with, was truncated or lost power costs a download, never a wrong result. That a disk returns what
-was written to it is not checked here but by each format's own checksums. The least recently used
-files go first when the folder outgrows its limit.
+Files are named by their SHA-256, arrive by one atomic rename, and are checked again each time they
+are used, so a cache that was tampered with, truncated or filled up costs a download, never a wrong
+result. The least recently used files go first when the folder outgrows its limit.
 """
 
 import fcntl
@@ -12,10 +10,8 @@ import os
 import shutil
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -25,20 +21,6 @@ from tasks.contract.store import sha256_of
 _DEFAULT_LIMIT_GB = 50.0
 #: A folder this new may not be locked yet by the process that has just made it.
 _UNLOCKED_SECONDS = 60.0
-
-
-@cache
-def _verified_ns() -> int:
-    """The modification time of files that were hashed and found right since the machine started.
-
-    Whoever writes to a file changes that, and what a loss of power undoes is of another start. When
-    a file was used is its access time.
-    """
-    try:
-        start = Path("/proc/sys/kernel/random/boot_id").read_bytes()
-    except OSError:
-        start = os.urandom(16)  # then only what this process has hashed
-    return (1_000_000_000 + zlib.crc32(start) % 500_000_000) * 10**9
 
 
 class Cache:
@@ -73,10 +55,12 @@ class Cache:
         path = self._path(sha256)
         if not path.is_file():
             return None
-        if path.stat().st_mtime_ns != _verified_ns() and sha256_of(path) != sha256:
+        if sha256_of(path) != sha256:
             path.unlink(missing_ok=True)
             return None
-        return self._used(path)
+        os.utime(path)
+        self._in_use.add(path)
+        return path
 
     def fetch(self, sha256: str, name: str, download: Callable[[Path], object]) -> Path:
         """The file with this digest: from the cache, or else by calling ``download(target)``.
@@ -133,17 +117,12 @@ class Cache:
             )
 
     def add(self, file: Path, sha256: str) -> Path:
-        """Move a file into the cache in one step; its bytes were found to have this digest."""
+        """Move a file of this digest into the cache in one step."""
         path = self._path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         file.replace(path)
-        self._used(path)
-        self._evict()
-        return path
-
-    def _used(self, path: Path) -> Path:
-        os.utime(path, ns=(time.time_ns(), _verified_ns()))
         self._in_use.add(path)
+        self._evict()
         return path
 
     def _path(self, sha256: str) -> Path:
@@ -174,7 +153,7 @@ class Cache:
                 status = path.stat()
             except FileNotFoundError:
                 continue  # another step's eviction was faster
-            files.append((status.st_atime, status.st_size, path))
+            files.append((status.st_mtime, status.st_size, path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self.limit:

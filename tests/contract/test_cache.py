@@ -46,33 +46,6 @@ def test_a_cached_file_that_was_changed_is_fetched_again(cache: Cache, damage: b
     assert path.read_bytes() == b"photo"
 
 
-def test_a_file_is_hashed_again_only_if_it_was_written_to(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = put(cache, b"photo")
-    hashed: list[Path] = []
-    real = cache_module.sha256_of
-    monkeypatch.setattr(cache_module, "sha256_of", lambda file: hashed.append(file) or real(file))
-    for _ in range(2):
-        assert cache.get(sha256(b"photo")) == path
-    assert hashed == []
-    path.write_bytes(b"photo")
-    assert cache.get(sha256(b"photo")) == path
-    assert cache.get(sha256(b"photo")) == path
-    assert hashed == [path]
-
-
-def test_a_file_is_hashed_again_after_a_restart_of_the_machine(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = put(cache, b"photo")
-    status = path.stat()
-    path.write_bytes(bytes(5))  # what a file system may leave after a loss of power
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    monkeypatch.setattr(cache_module, "_verified_ns", lambda: status.st_mtime_ns + 10**9)
-    assert cache.get(sha256(b"photo")) is None
-
-
 def test_a_download_of_other_bytes_is_refused_and_not_kept(cache: Cache) -> None:
     with pytest.raises(InputError, match=r"s3://b/k has SHA-256 .* changed or damaged"):
         cache.fetch(sha256(b"right"), "s3://b/k", lambda target: target.write_bytes(b"wrong"))
