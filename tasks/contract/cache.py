@@ -53,12 +53,13 @@ class Cache:
     def get(self, sha256: str) -> Path | None:
         """The file with this digest, verified, or None."""
         path = self._path(sha256)
-        if not path.is_file():
+        try:
+            os.utime(path)  # before it is hashed, or another process might take it for unused
+            if sha256_of(path) != sha256:
+                path.unlink(missing_ok=True)
+                return None
+        except FileNotFoundError:
             return None
-        if sha256_of(path) != sha256:
-            path.unlink(missing_ok=True)
-            return None
-        os.utime(path)
         self._in_use.add(path)
         return path
 

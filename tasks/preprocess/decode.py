@@ -96,8 +96,10 @@ def decode(content: bytes, image_size: int, fit: Fit = "squash", min_side: int =
     """
     if not content:
         raise UnusableError("empty", "the file has no bytes")
-    if FORMATS["JPEG"].match(content) and content.count(b"\xff" + _SCAN) > _MOST_SCANS:
-        raise UnusableError("too large", f"a JPEG of more than {_MOST_SCANS} scans")
+    # Bytes behind the picture, such as a telephone's film, have the marker once in 64 KB by chance.
+    most_scans = _MOST_SCANS + len(content) // 8192
+    if FORMATS["JPEG"].match(content) and content.count(b"\xff" + _SCAN) > most_scans:
+        raise UnusableError("too large", f"a JPEG of more than {most_scans} scans")
     picture = _scaled_jpeg(content, _SCALED_SIDE, min_side) or _whole(content, min_side)
     source = picture
     if picture.is_scaled and image_size > _SCALED_SIDE:
