@@ -11,11 +11,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tasks.contract.errors import ConfigurationError, InputError
+from tasks.contract.errors import ConfigurationError, InputError, UnavailableError
 from tasks.contract.store import sha256_of
 
 _DEFAULT_LIMIT_GB = 50.0
@@ -80,6 +81,38 @@ class Cache:
                     "put the right file back, or run with force"
                 )
             return self.add(target, sha256)
+
+    @contextmanager
+    def checked_beside(
+        self, sha256: str, name: str, download: Callable[[Path], object]
+    ) -> Iterator[Path]:
+        """``fetch`` for a large file: a cached one is hashed while it is already being used.
+
+        What was made of it must not be published before this context is left.
+
+        Raises:
+            InputError: what was downloaded has another digest.
+            UnavailableError: on leaving: the cached file was damaged, and is dropped. Whatever else
+                the work raised may be its fault, so that is not told.
+        """
+        path = self._path(sha256)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            yield self.fetch(sha256, name, download)
+            return
+        self._in_use.add(path)
+        with ThreadPoolExecutor(1, "sha256") as pool:
+            digest = pool.submit(sha256_of, path)
+            try:
+                yield path
+            finally:
+                if digest.result() != sha256:
+                    path.unlink(missing_ok=True)
+                    raise UnavailableError(
+                        f"this machine's copy of {name} was damaged and is dropped: a retry "
+                        "downloads it again"
+                    )
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tasks.contract.archive import open_archive
@@ -33,7 +34,10 @@ def run(job: Job) -> Facts:
     options: PreprocessOptions = job.options
     source = job.inputs["fetch"].facts
     workers = cores()
-    with open_archive(_local_archive(job), _archive_uri(job), options) as archive:
+    with (
+        _local_archive(job) as path,
+        open_archive(path, _archive_uri(job), options) as archive,
+    ):
         survey = archive.survey()
         entries = survey.entries
         job.cache.require_space(
@@ -72,7 +76,7 @@ def _spelled(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _local_archive(job: Job) -> Path:
+def _local_archive(job: Job) -> AbstractContextManager[Path]:
     """The archive that fetch checked, by its digest: from this machine's cache, or downloaded."""
     fetched = job.inputs["fetch"].manifest
     uri = _archive_uri(job)
@@ -90,7 +94,7 @@ def _local_archive(job: Job) -> Path:
         job.cache.require_space(head.size, "the archive")
         job.store.download(head, target, Pace("archive", head.size, megabytes))
 
-    return job.cache.fetch(fetched.facts["sha256"], uri, download)
+    return job.cache.checked_beside(fetched.facts["sha256"], uri, download)
 
 
 def _archive_uri(job: Job) -> str:

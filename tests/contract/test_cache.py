@@ -4,13 +4,14 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tasks.contract import cache as cache_module
 from tasks.contract.cache import Cache
-from tasks.contract.errors import ConfigurationError, InputError
+from tasks.contract.errors import ConfigurationError, InputError, UnavailableError
 
 
 def sha256(content: bytes) -> str:
@@ -44,6 +45,38 @@ def test_a_cached_file_that_was_changed_is_fetched_again(cache: Cache, damage: b
     assert cache.get(sha256(b"photo")) is None
     path = cache.fetch(sha256(b"photo"), "p", lambda target: target.write_bytes(b"photo"))
     assert path.read_bytes() == b"photo"
+
+
+def use(cache: Cache, work: Callable[[bytes], None] = lambda _content: None) -> bytes:
+    """What a step does with a file that is hashed while it is being used."""
+    with cache.checked_beside(
+        sha256(b"photo"), "s3://b/k", lambda target: target.write_bytes(b"photo")
+    ) as path:
+        work(path.read_bytes())
+    return path.read_bytes()
+
+
+def test_a_file_may_be_hashed_while_it_is_used(cache: Cache) -> None:
+    assert use(cache) == use(cache) == b"photo"
+
+
+def test_what_was_made_of_a_damaged_copy_is_not_published(cache: Cache) -> None:
+    put(cache, b"photo").write_bytes(b"Photo")
+    with pytest.raises(UnavailableError, match="copy of s3://b/k was damaged and is dropped"):
+        use(cache)
+    assert use(cache) == b"photo"
+
+
+def refuse(content: bytes) -> None:
+    raise InputError(f"not usable: {content!r}")
+
+
+def test_a_complaint_about_a_damaged_copy_is_not_final(cache: Cache) -> None:
+    with pytest.raises(InputError, match="not usable: b'photo'"):
+        use(cache, refuse)
+    put(cache, b"photo").write_bytes(b"Photo")
+    with pytest.raises(UnavailableError, match="damaged"):
+        use(cache, refuse)
 
 
 def test_a_download_of_other_bytes_is_refused_and_not_kept(cache: Cache) -> None:
