@@ -96,10 +96,8 @@ def decode(content: bytes, image_size: int, fit: Fit = "squash", min_side: int =
     """
     if not content:
         raise UnusableError("empty", "the file has no bytes")
-    # Bytes behind the picture, such as a telephone's film, have the marker once in 64 KB by chance.
-    most_scans = _MOST_SCANS + len(content) // 8192
-    if FORMATS["JPEG"].match(content) and content.count(b"\xff" + _SCAN) > most_scans:
-        raise UnusableError("too large", f"a JPEG of more than {most_scans} scans")
+    if FORMATS["JPEG"].match(content):
+        _require_sensible_scans(content)
     picture = _scaled_jpeg(content, _SCALED_SIDE, min_side) or _whole(content, min_side)
     source = picture
     if picture.is_scaled and image_size > _SCALED_SIDE:
@@ -111,6 +109,14 @@ def decode(content: bytes, image_size: int, fit: Fit = "squash", min_side: int =
         thumbnail=thumbnail(picture.pixels),
         pixels=resized(source.pixels, image_size, fit),
     )
+
+
+def _require_sensible_scans(content: bytes) -> None:
+    # Bytes behind the picture, such as a telephone's film, have the marker once in 64 KB by chance.
+    most = _MOST_SCANS + len(content) // 8192
+    codes = np.frombuffer(content, np.uint8)  # bytes.count takes five times as long
+    if np.count_nonzero((codes[:-1] == 0xFF) & (codes[1:] == _SCAN[0])) > most:
+        raise UnusableError("too large", f"a JPEG of more than {most} scans")
 
 
 @dataclass(frozen=True)
