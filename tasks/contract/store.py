@@ -107,7 +107,7 @@ class Store:
                     connect_timeout=5 if patient else 1,
                     read_timeout=60 if patient else 5,
                     retries={"mode": "standard", "total_max_attempts": 4 if patient else 1},
-                    max_pool_connections=16,
+                    max_pool_connections=40,  # four uploads at once, of up to ten parts each
                 ),
             )
 
