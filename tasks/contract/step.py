@@ -132,38 +132,10 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
     clock = time.monotonic()
     store.require_bucket()
     store.delete(record_key(run_id, step.name))
-    options = config.slice(step.options)
     upstream = {name: read_record(store, run_id, name).manifest for name in step.inputs}
-    inputs = {name: manifest.digest for name, manifest in upstream.items()}
-    external = step.external(store, options)
-    inputs |= external
-    fingerprint = fingerprint_of(step, options, inputs)
-
-    manifest = None if config.force else find_manifest(store, step.name, fingerprint)
-    cached = manifest is not None
-    if manifest is None:
-        log.info("%s: computing %s", step.name, fingerprint[:12])
-        artifacts = {name: Artifact(made, store, cache) for name, made in upstream.items()}
-        with cache.workspace(step.name) as folder:
-            output, scratch = folder / "output", folder / "scratch"
-            output.mkdir()
-            scratch.mkdir()
-            job = Job(
-                run_id=run_id,
-                fingerprint=fingerprint,
-                forced=config.force,
-                options=options,
-                inputs=artifacts,
-                output=output,
-                scratch=scratch,
-                store=store,
-                cache=cache,
-                external=external,
-            )
-            facts = step.run(job)
-            job.measurements["seconds"] = round(time.monotonic() - clock, 3)
-            manifest = _publish(step, fingerprint, options, inputs, facts, job)
-            _remove(job.until_published, step, store)
+    manifest, cached = bring_about(
+        step, config.slice(step.options), upstream, run_id, store, cache, forced=config.force
+    )
     step.after(store, run_id, manifest)
     record = RunRecord(
         run_id=run_id,
@@ -182,6 +154,57 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
         store.uri(manifest.key),
     )
     return record
+
+
+def bring_about(
+    step: Step,
+    options: Options,
+    upstream: Mapping[str, Manifest],
+    run_id: str,
+    store: Store,
+    cache: Cache,
+    *,
+    forced: bool,
+) -> tuple[Manifest, bool]:
+    """A step's published result, and whether it was there already; the run has no record of it.
+
+    A step may bring about another as a part of itself, so that later runs find that part even if
+    the rest of it is new.
+
+    Args:
+        upstream: the manifest of each of ``step.inputs``.
+        forced: compute it anew.
+    """
+    clock = time.monotonic()
+    inputs = {name: manifest.digest for name, manifest in upstream.items()}
+    external = step.external(store, options)
+    inputs |= external
+    fingerprint = fingerprint_of(step, options, inputs)
+    found = None if forced else find_manifest(store, step.name, fingerprint)
+    if found is not None:
+        return found, True
+    log.info("%s: computing %s", step.name, fingerprint[:12])
+    with cache.workspace(step.name) as folder:
+        output, scratch = folder / "output", folder / "scratch"
+        output.mkdir()
+        scratch.mkdir()
+        job = Job(
+            run_id=run_id,
+            fingerprint=fingerprint,
+            forced=forced,
+            options=options,
+            inputs={name: Artifact(made, store, cache) for name, made in upstream.items()},
+            output=output,
+            scratch=scratch,
+            store=store,
+            cache=cache,
+            external=external,
+        )
+        facts = step.run(job)
+        job.measurements["seconds"] = round(time.monotonic() - clock, 3)
+        manifest = _publish(step, fingerprint, options, inputs, facts, job)
+        _remove(job.until_published, step, store)
+    return manifest, False
 
 
 def fingerprint_of(step: Step, options: Options, inputs: Mapping[str, str]) -> str:
