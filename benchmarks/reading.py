@@ -11,7 +11,7 @@ from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 from benchmarks.figures import Figure, Target, best_seconds
 from tasks.contract.photos import Photo, PhotoSet
 from tasks.preprocess.records import Records
-from tasks.train.fit import Batches
+from tasks.train.data import Batches
 
 PHOTOS = 4000
 SIZE = 224

@@ -25,6 +25,9 @@ def chosen_options(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter(schema: dict[str, Any]) -> Param:
+    if "anyOf" in schema:  # a number, or null for what the recipe says
+        number, _ = schema.pop("anyOf")
+        schema |= number | {"type": [number["type"], "null"]}
     keywords = {name: schema[name] for name in _KEYWORDS if name in schema}
     default = schema["default"]
     if default == "":

@@ -172,49 +172,101 @@ class PreprocessOptions(Seeded, ArchiveLimits):
     )
 
 
-class TrainOptions(Seeded):
-    """What both arms have in common."""
+Recipe = Literal["tuned", "lab"]
+_EMPTY = "Empty: as the recipe."
 
-    batch_size: int = option(
-        16, "Training", "Batch size", "Photos per gradient step, in both arms.", ge=1, le=4096
+
+class TrainOptions(Seeded):
+    """What both arms have in common. None stands for what the recipe says."""
+
+    recipe: Recipe = option(
+        "tuned",
+        "Training",
+        "Recipe",
+        "'tuned' trains each network as well as we know how; 'lab' repeats the reference lab.",
+    )
+    batch_size: int | None = option(
+        None,
+        "Training",
+        "Batch size",
+        f"Photos per gradient step, in both arms. {_EMPTY}",
+        ge=1,
+        le=4096,
+    )
+    class_weights: bool = option(
+        False,
+        "Training",
+        "Class weights",
+        "Let a photo of a rare class count for more, so that all classes count alike in the loss.",
+    )
+    deterministic: bool = option(
+        False,
+        "Training",
+        "Deterministic",
+        "Use only operations that give the same bits every time; on a GPU that costs speed.",
+    )
+    precision: Literal["auto", "float32"] = option(
+        "auto",
+        "Training",
+        "Precision",
+        "'auto' computes in half precision on GPUs that are made for it; 'float32' nowhere.",
     )
 
 
 class ScratchOptions(TrainOptions):
-    scratch_epochs: int = option(
-        20,
+    scratch_epochs: int | None = option(
+        None,
         "Training",
         "Epochs, from scratch",
-        "Passes over the training photos for the network that starts from random weights.",
+        "Passes over the training photos for the network that starts from random weights. "
+        f"{_EMPTY}",
         ge=1,
         le=1000,
     )
-    scratch_learning_rate: float = option(
-        0.001,
+    scratch_learning_rate: float | None = option(
+        None,
         "Training",
         "Learning rate, from scratch",
-        "Adam's step size for the network that starts from random weights.",
+        f"Adam's (largest) step size for the network that starts from random weights. {_EMPTY}",
         gt=0.0,
         le=1.0,
     )
 
 
 class TransferOptions(TrainOptions):
-    transfer_epochs: int = option(
-        20,
+    transfer_epochs: int | None = option(
+        None,
         "Training",
         "Epochs, transfer",
-        "Passes over the training photos for the new head on the pretrained network.",
+        f"Passes over the training photos for the new head on the pretrained network. {_EMPTY}",
         ge=1,
         le=1000,
     )
-    transfer_learning_rate: float = option(
-        0.001,
+    transfer_learning_rate: float | None = option(
+        None,
         "Training",
         "Learning rate, transfer",
-        "Adam's step size for the new head on the pretrained network.",
+        f"Adam's (largest) step size for the new head on the pretrained network. {_EMPTY}",
         gt=0.0,
         le=1.0,
+    )
+    feature_views: int | None = option(
+        None,
+        "Training",
+        "Views, transfer",
+        "So many views of each training photo go through the pretrained network once: the photo "
+        f"itself, and random crops and mirrors of it. {_EMPTY}",
+        ge=1,
+        le=64,
+    )
+    fine_tune_epochs: int | None = option(
+        None,
+        "Training",
+        "Epochs, fine-tuning",
+        "Passes, after the head's, that train the top blocks of the pretrained network, too. "
+        f"{_EMPTY}",
+        ge=0,
+        le=1000,
     )
     weights: str = option(
         "imagenet",

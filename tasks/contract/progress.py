@@ -1,4 +1,4 @@
-"""Live curves: one small object per training arm in the bucket, rewritten after each epoch."""
+"""Live curves: one small object per training arm in the bucket, rewritten every few seconds."""
 
 from datetime import datetime
 from typing import Literal
@@ -13,6 +13,8 @@ class TrainProgress(BaseModel):
     """What a training arm is doing. Seconds are wall-clock; rates are photos per second.
 
     Attributes:
+        epoch: how many epochs are done.
+        batch, batches: how many batches are done of the epoch after those, and of how many.
         curves: one list per measure (``accuracy``, ``loss``, ``val_accuracy``, ``val_loss``), one
             number per finished epoch.
     """
@@ -23,6 +25,8 @@ class TrainProgress(BaseModel):
     phase: Literal["preparing", "training", "evaluating", "finished", "cached"]
     epoch: int = 0
     epochs: int
+    batch: int = 0
+    batches: int = 0
     seconds: float = 0.0
     photos_per_second: float | None = None
     seconds_left: float | None = None

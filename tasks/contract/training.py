@@ -13,11 +13,14 @@ HISTORY_FILE = "history.json"
 PREDICTIONS_FILE = "predictions.npz"
 LABELS_FILE = "labels.json"
 WEIGHTS_FILE = "model.weights.h5"
+MODEL_FILE = "model.keras"
+METRICS_FILE = "metrics.json"
 
 
 class Epoch(BaseModel):
-    """Accuracies (0..1) and cross-entropy losses (nats) at the end of one epoch.
+    """Accuracies (0..1) and cross-entropies (nats) at the end of one epoch.
 
+    Cross-entropies are of the labels as they are, whatever the loss smooths or weighs.
     ``seconds`` is the wall-clock time since training began, at the end of the epoch.
     """
 
@@ -61,6 +64,61 @@ class Predictions:
             return cls(arrays["photos"], arrays["labels"], arrays["probabilities"])
 
     @property
+    def given(self) -> NDArray[np.float32]:
+        """The probability of each photo's true label, shape (n,)."""
+        return self.probabilities[np.arange(len(self.labels)), self.labels]
+
+    @property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable label of each photo, shape (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1))
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassMetrics(_Part):
+    """One class in the test; all 0 without test photos, or if it was never predicted."""
+
+    name: str
+    photos: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class Bin(_Part):
+    """The photos whose predicted class has a probability in ``low`` (excluded) to ``high``.
+
+    ``confidence`` is the mean of those probabilities, ``accuracy`` the share that was right; both
+    0 without photos.
+    """
+
+    low: float
+    high: float
+    photos: int
+    confidence: float
+    accuracy: float
+
+
+class Metrics(_Part):
+    """A network's test. Accuracies, F1 and the expected ``calibration_error`` lie in 0..1.
+
+    Attributes:
+        top5_accuracy: share of photos whose class is among the five most probable.
+        macro_f1: mean over the classes that have test photos.
+        log_loss: mean cross-entropy, nats.
+        confusion: how many photos of each class (row) were taken for each (column).
+    """
+
+    photos: int
+    correct: int
+    accuracy: float
+    top5_accuracy: float
+    macro_f1: float
+    log_loss: float
+    calibration_error: float
+    reliability: list[Bin]
+    confusion: list[list[int]]
+    classes: list[ClassMetrics]

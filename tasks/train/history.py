@@ -1,128 +1,27 @@
-"""What both arms do the same: their photos, their history as it grows, their test, their files."""
+"""Where a training is: its measures epoch by epoch, its log lines, its live curves."""
 
-import csv
-import json
 import logging
 import math
-import os
-import platform
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
 
 from tasks.contract.errors import InputError
 from tasks.contract.pace import Pace
 from tasks.contract.pace import photos as photos_amount
-from tasks.contract.photos import PHOTOS_FILE, Photo, PhotoSet, read_rows
 from tasks.contract.progress import TrainProgress
-from tasks.contract.step import Facts, Job
-from tasks.contract.training import (
-    HISTORY_FILE,
-    LABELS_FILE,
-    PREDICTIONS_FILE,
-    WEIGHTS_FILE,
-    Epoch,
-    Predictions,
-    write_history,
-)
-from tasks.train.live import curves_of, publish
-from tasks.train.quiet import hushed
+from tasks.contract.step import Job
+from tasks.contract.training import Epoch
+from tasks.train.compiling import CROSS_ENTROPY
+from tasks.train.data import Batches
+from tasks.train.live import LiveCurves, curves_of
 
 log = logging.getLogger(__name__)
 
-ARCHITECTURE = "EfficientNet-B0"
-#: B0 halves its input five times; anything smaller leaves its last layers nothing to look at.
-MIN_IMAGE_SIZE = 32
-HISTORY_TABLE = "history.csv"
-_PUBLISH_SECONDS = 1.0
+#: The live curves are rewritten as often, in epochs that are shorter and that are longer.
+_PUBLISH_SECONDS = 3.0
 #: Looking at a loss makes a GPU wait for it.
 _LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Data:
-    """The prepared photos, and the names of the classes by label."""
-
-    classes: list[str]
-    image_size: int
-    train: PhotoSet
-    validation: PhotoSet
-    test: PhotoSet
-
-    @classmethod
-    def of(cls, job: Job) -> "Data":
-        """Map the splits of the job's input; the photos stay on disk.
-
-        Raises:
-            InputError: a split is empty or the photos are too small for the network.
-        """
-        prepared = job.inputs["preprocess"]
-        size = int(prepared.facts["image_size"])
-        if size < MIN_IMAGE_SIZE:
-            raise InputError(
-                f"photos of {size} x {size} pixels are too small for {ARCHITECTURE}: set "
-                f"image_size to {MIN_IMAGE_SIZE} or more"
-            )
-        rows = read_rows(prepared.path(PHOTOS_FILE), Photo)
-        splits = [
-            PhotoSet.open(rows, split, size, prepared.path)
-            for split in ("train", "validation", "test")
-        ]
-        for photos in splits:
-            photos.verify()
-        return cls(list(prepared.facts["classes"]), size, *splits)
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of (pixels, label), read at random from the records; never the whole set in memory.
-
-    With a seed, every epoch has an order of its own over the whole set; the order depends on seed
-    and epoch alone, so that a training can go on in the middle of an epoch.
-
-    Args:
-        epoch: the first epoch that is asked for, from 0.
-        done: how many of its batches are passed over. Only the rest of that one epoch can be asked
-            for then: Keras takes every epoch to be as long as the first.
-    """
-
-    def __init__(
-        self,
-        photos: PhotoSet,
-        batch_size: int,
-        seed: int | None = None,
-        epoch: int = 0,
-        done: int = 0,
-    ) -> None:
-        super().__init__()
-        self._photos = photos
-        self._batch_size = batch_size
-        self._seed = seed
-        self._next_epoch = epoch
-        self._done = done
-        self._order = self._ordered()
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._photos) / self._batch_size) - self._done
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        start = (self._done + index) * self._batch_size
-        rows = self._order[start : start + self._batch_size]
-        return self._photos.pixels(rows), self._photos.labels[rows]
-
-    def on_epoch_begin(self) -> None:
-        # Not on_epoch_end: Keras calls that one before the first epoch, too.
-        self._order = self._ordered()
-        self._next_epoch += 1
-
-    def _ordered(self) -> NDArray[np.int64]:
-        if self._seed is None:
-            return np.arange(len(self._photos))
-        return np.random.default_rng((self._seed, self._next_epoch)).permutation(len(self._photos))
 
 
 class History(keras.callbacks.Callback):
@@ -133,33 +32,57 @@ class History(keras.callbacks.Callback):
     Args:
         photos: how many photos an epoch trains on.
         rate_option: name of the option that is the learning rate, for the remedy.
+        rate: what it is.
 
     Attributes:
         epochs: the measures of each whole epoch.
         batches: how many batches are done of the epoch after those.
         steps: how many batches an epoch has; 0 before the first has begun.
+        last_good: which checkpoint there is to go on from, for readers.
     """
 
-    def __init__(self, job: Job, step: str, epochs: int, photos: int, rate_option: str) -> None:
+    def __init__(
+        self, job: Job, step: str, epochs: int, photos: int, rate_option: str, rate: float
+    ) -> None:
         super().__init__()
         self.epochs: list[Epoch] = []
         self.batches = 0
         self.steps = 0
-        self._job = job
+        self.last_good = "none was saved yet"
         self._photos = photos
-        self._rate_option = rate_option
+        self._rate_option, self._rate = rate_option, rate
         self._progress = TrainProgress(step=step, phase="preparing", epochs=epochs)
         self._published = self._looked = 0.0
         self._began: float | None = None
         self._seconds_before = 0.0
         self._photos_trained = 0
+        self._seconds_trained = self._seconds_waited = 0.0
+        self._batches_read: Batches | None = None
+        self._batch_ended = 0.0
+        self._live = LiveCurves(job.store, job.run_id)
         self._publish()
+        self._live.flush()
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of training so far, also of earlier processes; 0 before it began."""
         running = 0.0 if self._began is None else time.monotonic() - self._began
         return self._seconds_before + running
+
+    @property
+    def waiting_share(self) -> float | None:
+        """The share of the time between batches in which training waited for photos.
+
+        Known of a ``fit`` that reads ``Batches``. On a GPU, whose work is only begun when a batch
+        ends for Python, it is the most that it can be.
+        """
+        if not self._seconds_trained:
+            return None
+        return self._seconds_waited / self._seconds_trained
+
+    def watch(self, batches: Batches) -> None:
+        """Measure how long the next ``fit`` waits for these."""
+        self._batches_read = batches
 
     def begin(self) -> None:
         """Start the clock; Keras' ``fit`` does, unless training began with something else."""
@@ -180,6 +103,7 @@ class History(keras.callbacks.Callback):
         """Tell the world what is done now, when it is not an epoch."""
         self._progress.phase = name  # type: ignore[assignment]
         self._publish()
+        self._live.flush()
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         del logs
@@ -187,8 +111,7 @@ class History(keras.callbacks.Callback):
             return  # the second call of ``fit`` of a training that went on in mid-epoch
         self.begin()
         self._fit_began = time.monotonic()
-        self._progress.phase = "training"
-        self._publish()
+        self.phase("training")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         del logs
@@ -203,11 +126,19 @@ class History(keras.callbacks.Callback):
         now = time.monotonic()
         if batch == 0:
             self._first_batch_ended = now
+        elif self._batches_read is not None:
+            ready = self._batches_read.ready.get(batch, 0.0)
+            self._seconds_waited += max(0.0, ready - self._batch_ended)
+            self._seconds_trained += now - self._batch_ended
+        self._batch_ended = now
         if now - self._looked > _LOOK_SECONDS:
             self._looked = now
             self.require_finite(logs)
         self.batches = self._batches_before + batch + 1
         self._pace(self._photos_in(self.batches))
+        if now - self._published > _PUBLISH_SECONDS:
+            self._tell_batch(now)
+            self._publish()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         del logs
@@ -219,9 +150,9 @@ class History(keras.callbacks.Callback):
             raise self._diverged()
         made = Epoch(
             accuracy=measures["accuracy"],
-            loss=measures["loss"],
+            loss=measures[CROSS_ENTROPY],
             val_accuracy=measures["val_accuracy"],
-            val_loss=measures["val_loss"],
+            val_loss=measures[f"val_{CROSS_ENTROPY}"],
             seconds=round(self.seconds, 3),
         )
         self.epochs.append(made)
@@ -230,7 +161,7 @@ class History(keras.callbacks.Callback):
         done, total = epoch + 1, self._progress.epochs
         seconds = max(time.monotonic() - self._fit_began, 1e-6)
         progress = self._progress
-        progress.epoch = done
+        progress.epoch, progress.batch, progress.batches = done, 0, self.steps
         progress.seconds = made.seconds
         progress.photos_per_second = round(self._photos_trained / seconds, 1)
         progress.seconds_left = round(self._seconds_of_an_epoch() * (total - done), 1)
@@ -252,6 +183,18 @@ class History(keras.callbacks.Callback):
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             raise self._diverged()
 
+    def _tell_batch(self, now: float) -> None:
+        """Where the running epoch is; its rate is that of the batches after the first."""
+        progress = self._progress
+        progress.batch, progress.batches = self.batches, self.steps
+        progress.seconds = round(self.seconds, 3)
+        batches = self.batches - self._batches_before - 1
+        if batches > 0:
+            per_batch = (now - self._first_batch_ended) / batches
+            left = self.steps * (progress.epochs - progress.epoch) - self.batches
+            progress.photos_per_second = round(self._photos / self.steps / per_batch, 1)
+            progress.seconds_left = round(left * per_batch, 1)
+
     def _photos_in(self, batches: int) -> int:
         """How many photos so many batches are; the last of an epoch may be a smaller one."""
         return round(self._photos * batches / self.steps)
@@ -266,125 +209,10 @@ class History(keras.callbacks.Callback):
 
     def _publish(self) -> None:
         self._published = time.monotonic()
-        publish(self._job.store, self._job.run_id, self._progress)
+        self._live.put(self._progress)
 
     def _diverged(self) -> InputError:
-        option, rate = self._rate_option, getattr(self._job.options, self._rate_option)
         return InputError(
-            f"the loss is not a number any more in epoch {len(self.epochs) + 1}: lower {option} "
-            f"(now {rate:g})"
+            f"the loss is not a number any more in epoch {len(self.epochs) + 1}: lower "
+            f"{self._rate_option} (now {self._rate:g}); the last good checkpoint: {self.last_good}"
         )
-
-
-def prepare(seed: int) -> None:
-    """Seed everything, take only the GPU memory that is needed, and say what it runs on."""
-    with hushed():
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
-    keras.utils.set_random_seed(seed)
-    log.info("TensorFlow %s on %s", tf.__version__, device())
-
-
-def forward_batch(image_size: int) -> int:
-    """How many photos to pass through the network at once when nothing is learned from them.
-
-    Constant memory: about 64 photos of 224 pixels, never more.
-    """
-    return max(1, min(64, 64 * 224**2 // image_size**2))
-
-
-def compile_classifier(model: keras.Model, learning_rate: float) -> None:
-    """Adam on the cross-entropy of integer labels, as the reference lab."""
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
-
-
-def device() -> str:
-    """What the training ran on, for readers."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-        return f"{len(gpus)} x {name}" if len(gpus) > 1 else str(name)
-    cores = len(os.sched_getaffinity(0))
-    return f"CPU, {cores} cores ({platform.machine()})"
-
-
-def answers(model: keras.Model, photos: PhotoSet, work: str) -> NDArray[np.float32]:
-    """What the model says to every photo of a split, in inference mode: float32 (photos, outputs).
-
-    Args:
-        work: what this is for; begins the log's lines.
-    """
-    size = forward_batch(photos.image_size)
-    batches = Batches(photos, size)
-    pace = Pace(work, len(photos), photos_amount, every=15.0)
-    found = np.empty((len(photos), model.output_shape[-1]), np.float32)
-    for index in range(len(batches)):
-        answer = np.asarray(model.predict_on_batch(batches[index][0]))
-        found[index * size : index * size + len(answer)] = answer
-        pace(index * size + len(answer))
-    return found
-
-
-def finish(
-    job: Job,
-    data: Data,
-    model: keras.Model,
-    history: History,
-    arm: str,
-    learning_rate: float,
-    weights: dict[str, Any],
-) -> Facts:
-    """Test the model, leave its files, and state the facts.
-
-    Args:
-        weights: source, name and sha256 of the weights that training began with.
-    """
-    history.phase("evaluating")
-    predictions = Predictions(
-        photos=np.array([photo.photo for photo in data.test.photos]),
-        labels=data.test.labels,
-        probabilities=answers(model, data.test, "test"),
-    )
-    chosen = predictions.probabilities[np.arange(len(data.test)), predictions.labels]
-    correct = int((predictions.predicted == predictions.labels).sum())
-    model.save_weights(job.output / WEIGHTS_FILE)
-    (job.output / LABELS_FILE).write_text(json.dumps(data.classes, indent=1) + "\n")
-    predictions.save(job.output / PREDICTIONS_FILE)
-    write_history(job.output / HISTORY_FILE, history.epochs)
-    with (job.output / HISTORY_TABLE).open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["epoch", *Epoch.model_fields])
-        for number, epoch in enumerate(history.epochs, start=1):
-            table.writerow([number, *epoch.model_dump().values()])
-    job.measurements["device"] = device()
-    history.phase("finished")
-    log.info("test accuracy %.4f (%d of %d photos)", correct / len(chosen), correct, len(chosen))
-    return {
-        "arm": arm,
-        "architecture": ARCHITECTURE,
-        "classes": data.classes,
-        "epochs": len(history.epochs),
-        "batch_size": job.options.batch_size,
-        "learning_rate": learning_rate,
-        "optimizer": "Adam",
-        "parameters": {
-            "total": int(model.count_params()),
-            "trained": int(sum(np.prod(weight.shape) for weight in model.trainable_weights)),
-        },
-        "photos": {
-            "train": len(data.train),
-            "validation": len(data.validation),
-            "test": len(data.test),
-        },
-        "weights": weights,
-        "test": {
-            "photos": len(chosen),
-            "correct": correct,
-            "accuracy": correct / len(chosen),
-            "loss": float(-np.log(np.maximum(chosen, 1e-7)).mean()),
-        },
-    }

@@ -4,12 +4,16 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 
 import keras
 
 from tasks.contract.step import Job
 from tasks.train.checkpoint import Checkpoint, Position, build_metrics
-from tasks.train.fit import Batches, Data, History
+from tasks.train.data import Batches, Data, balanced_weights
+from tasks.train.history import History
+from tasks.train.memory import told_if_too_large
+from tasks.train.recipes.recipe import Recipe
 from tasks.train.sigterm import EXIT_CODE, StopRequest, deferred_sigterm
 from tasks.train.slots import Slots
 
@@ -20,41 +24,58 @@ SAVE_SECONDS = 60.0
 
 
 def fit_resumably(
-    job: Job, step: str, model: keras.Model, data: Data, history: History, epochs: int
+    job: Job,
+    step: str,
+    model: keras.Model,
+    data: Data,
+    history: History,
+    recipe: Recipe,
+    first: Callable[[], None] = lambda: None,
 ) -> int:
     """Train a compiled model, from where an earlier attempt was if there was one.
 
     Within it, SIGTERM saves a checkpoint at the end of the batch, or of a validation, and then ends
     the process.
 
+    Args:
+        recipe: says for how many epochs, those before included, and the size of batches.
+        first: what comes before, and is not repeated once there is a checkpoint.
+
     Returns:
         how often this training has gone on from a checkpoint.
 
     Raises:
-        InputError: the loss is not a number any more.
+        InputError: the loss is not a number any more, or a batch does not fit.
         UnavailableError: the store does not answer when it is asked for a checkpoint.
         SystemExit: with 143, after SIGTERM.
     """
-    size, seed = job.options.batch_size, job.options.seed
+    size, seed = recipe.batch_size, job.options.seed
+    labels = data.train.labels
+    weights = balanced_weights(labels, len(data.classes)) if job.options.class_weights else None
     build_metrics(model)
     slots = Slots(job, step)
     start = slots.furthest(model)
-    if start is not None:
+    if start is None:
+        first()
+    else:
         position = start.position
         start.lay_into(model)
         history.go_on_from(position.epochs, position.batches, position.seconds)
+        place = _place(history, math.ceil(len(data.train) / size))
+        history.last_good = place
         log.info(
             "going on from the checkpoint of %s, made %s by run %s",
-            _place(history, math.ceil(len(data.train) / size)),
+            place,
             position.made.strftime("%Y-%m-%d %H:%M UTC"),
             position.run_id,
         )
     resumed = 0 if start is None else start.position.resumed + 1
 
-    with deferred_sigterm() as stop:
+    with deferred_sigterm() as stop, told_if_too_large(model, size):
         saver = Saver(job, slots, history, stop, start, resumed)
 
         def fit(batches: Batches, until: int) -> None:
+            history.watch(batches)
             model.fit(
                 batches,
                 validation_data=Batches(data.validation, size),
@@ -68,9 +89,9 @@ def fit_resumably(
         if history.batches:
             # Keras takes every epoch to be as long as the first, so the rest of one is by itself.
             epoch = len(history.epochs)
-            fit(Batches(data.train, size, seed, epoch, history.batches), epoch + 1)
-        if len(history.epochs) < epochs:
-            fit(Batches(data.train, size, seed, len(history.epochs)), epochs)
+            fit(Batches(data.train, size, seed, weights, epoch, history.batches), epoch + 1)
+        if len(history.epochs) < recipe.epochs:
+            fit(Batches(data.train, size, seed, weights, len(history.epochs)), recipe.epochs)
     return resumed
 
 
@@ -135,6 +156,8 @@ class Saver(keras.callbacks.Callback):
         )
         size = self._slots.save(Checkpoint.of(self.model, position))
         self._saved = time.monotonic()
+        if size is not None:
+            history.last_good = _place(history, history.steps)
         if self._stop.made:
             log.info(
                 "stopped by SIGTERM in %s: %s",

@@ -5,6 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -91,3 +92,22 @@ def photo_set(split: Split, store: Store, cache: Cache, run_id: str = "r1") -> P
     artifact = result_of("preprocess", store, cache, run_id)
     rows = read_rows(artifact.path(PHOTOS_FILE), Photo)
     return PhotoSet.open(rows, split, artifact.facts["image_size"], artifact.path)
+
+
+@pytest.fixture
+def train(store: Store, cache: Cache, prepared: Prepared) -> PhotoSet:
+    """16 photos, 8 of each class."""
+    prepared.publish(store, cache)
+    return photo_set("train", store, cache)
+
+
+def small_network() -> keras.Model:
+    """Takes photos of 32 pixels, and no minute to trace."""
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )

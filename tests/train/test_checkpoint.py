@@ -9,7 +9,8 @@ import pytest
 
 from tasks.contract.training import Epoch
 from tasks.train.checkpoint import Checkpoint, CheckpointError, Position, build_metrics
-from tasks.train.fit import compile_classifier
+from tasks.train.compiling import compile_classifier
+from tasks.train.recipes.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 
@@ -31,7 +32,7 @@ def network(width: int = 4, name: str = "middle") -> keras.Model:
             keras.layers.Dense(2, activation="softmax"),
         ]
     )
-    compile_classifier(model, 0.01)
+    compile_classifier(model, Recipe(epochs=2, batch_size=3, learning_rate=0.01), 6)
     build_metrics(model)
     return model
 

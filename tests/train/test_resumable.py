@@ -18,13 +18,27 @@ from tasks.contract.config import ScratchOptions
 from tasks.contract.progress import read_progress
 from tasks.contract.store import Store, StoreSettings
 from tasks.train import resumable
-from tasks.train.fit import Data, History, compile_classifier, prepare
+from tasks.train.augment import RandomViews
+from tasks.train.compiling import compile_classifier
+from tasks.train.data import Data
+from tasks.train.device import prepare
+from tasks.train.history import History
+from tasks.train.recipes.recipe import Recipe
 from tasks.train.resumable import fit_resumably
 from tests.train.conftest import Prepared, photo_set
 
 pytestmark = pytest.mark.keras
 
 EPOCHS, BATCHES = 3, 5
+#: With everything that has a state or depends on where a training is.
+RECIPE = Recipe(
+    epochs=EPOCHS,
+    batch_size=4,
+    learning_rate=0.01,
+    warm_up_epochs=1,
+    weight_decay=0.01,
+    label_smoothing=0.1,
+)
 
 
 class StopAfter(History):
@@ -48,6 +62,7 @@ class Training:
         self.model = keras.Sequential(
             [
                 keras.Input((32, 32, 3)),
+                RandomViews(1, smallest_view=0.7),
                 keras.layers.Rescaling(1 / 255),
                 keras.layers.Conv2D(4, 3, strides=4),
                 keras.layers.BatchNormalization(momentum=0.8),
@@ -56,10 +71,10 @@ class Training:
                 keras.layers.Dense(2, activation="softmax"),
             ]
         )
-        compile_classifier(self.model, 0.01)
+        compile_classifier(self.model, RECIPE, len(data.train))
         self.model.run_eagerly = True  # so few batches take longer to trace than to train
         self.history = StopAfter(
-            job, "train_scratch", EPOCHS, len(data.train), "scratch_learning_rate"
+            job, "train_scratch", EPOCHS, len(data.train), "scratch_learning_rate", 0.01
         )
         self.history.after = after
         self._data = data
@@ -67,7 +82,7 @@ class Training:
 
     def run(self) -> "Training":
         self.resumed = fit_resumably(
-            self.job, "train_scratch", self.model, self._data, self.history, EPOCHS
+            self.job, "train_scratch", self.model, self._data, self.history, RECIPE
         )
         return self
 
@@ -84,7 +99,7 @@ def data(store: Store, cache: Cache, prepared: Prepared) -> Data:
     prepared.photos["train"] = 9  # of two classes: the last of five batches is a smaller one
     prepared.publish(store, cache)
     splits = [photo_set(split, store, cache) for split in ("train", "validation", "test")]
-    return Data(prepared.classes, 32, *splits)
+    return Data(prepared.classes, 32, "squash", *splits)
 
 
 @pytest.fixture
@@ -93,7 +108,7 @@ def make_job(store: Store, tmp_path: Path) -> Any:
 
     def make(store: Store = store, run_id: str = "r1", **changes: Any) -> Any:
         known = {"fingerprint": "f" * 64, "forced": False, "until_published": []} | changes
-        options = ScratchOptions(batch_size=4, scratch_epochs=EPOCHS)
+        options = ScratchOptions(class_weights=True)
         scratch = tmp_path / "scratch"
         return SimpleNamespace(
             store=store, scratch=scratch, run_id=run_id, options=options, **known

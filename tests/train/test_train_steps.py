@@ -20,6 +20,8 @@ from tasks.contract.store import Store, sha256_of
 from tasks.contract.training import (
     HISTORY_FILE,
     LABELS_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
     PREDICTIONS_FILE,
     WEIGHTS_FILE,
     Predictions,
@@ -27,7 +29,8 @@ from tasks.contract.training import (
 )
 from tasks.train import SCRATCH, TRANSFER
 from tasks.train.backbone import empty_base
-from tasks.train.fit import HISTORY_TABLE, answers
+from tasks.train.inference import answers
+from tasks.train.results import HISTORY_TABLE
 from tasks.train.transfer import whole_network
 from tests.train.conftest import Prepared, photo_set, result_of
 
@@ -40,7 +43,15 @@ OPTIONS = {
     "batch_size": 6,
     "weights": "lite0",
 }
-FILES = {WEIGHTS_FILE, LABELS_FILE, HISTORY_FILE, PREDICTIONS_FILE, HISTORY_TABLE}
+FILES = {
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    LABELS_FILE,
+    HISTORY_FILE,
+    HISTORY_TABLE,
+    PREDICTIONS_FILE,
+    METRICS_FILE,
+}
 
 
 def network_of(arm: str, weights: Path, classes: int) -> keras.Model:

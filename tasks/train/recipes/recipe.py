@@ -1,0 +1,64 @@
+"""What a recipe can say."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, whichever it is.
+
+    Attributes:
+        epochs: passes over the training photos.
+        batch_size: photos per gradient step.
+        learning_rate: Adam's step size; with a warm-up, its highest.
+        warm_up_epochs: for so long the rate rises from zero; then it falls to zero again along half
+            a cosine (Loshchilov and Hutter 2017, "SGDR"). None: it stays where it is.
+        weight_decay: decoupled from the gradient (Loshchilov and Hutter 2019, AdamW); of kernels
+            alone, not of biases and normalisations.
+        label_smoothing: the share of a label that all classes have in common (Szegedy et al. 2016).
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warm_up_epochs: float | None = None
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+
+    @property
+    def optimizer(self) -> str:
+        """Its name, for readers."""
+        return "AdamW" if self.weight_decay else "Adam"
+
+
+@dataclass(frozen=True)
+class ScratchRecipe(Recipe):
+    """From random weights.
+
+    Attributes:
+        smallest_view: see ``RandomViews``; 1: photos are not augmented at all.
+        batch_norm_momentum: of the moving averages; Keras' 0.99 needs hundreds of steps to forget
+            how the network began.
+    """
+
+    smallest_view: float = 1.0
+    batch_norm_momentum: float = 0.99
+
+
+@dataclass(frozen=True)
+class TransferRecipe(Recipe):
+    """On a pretrained network.
+
+    Attributes:
+        views: of each photo the head is trained on: the photo itself, and random ones.
+        smallest_view: of those random ones, see ``RandomViews``.
+        fine_tune_epochs: so many follow the head's, in which the top blocks learn, too.
+        fine_tune_learning_rate: their (highest) rate.
+        fine_tune_blocks: how many of B0's seven blocks, from the top, learn then.
+    """
+
+    views: int = 1
+    smallest_view: float = 0.6
+    fine_tune_epochs: int = 0
+    fine_tune_learning_rate: float = 1e-4
+    fine_tune_blocks: int = 2

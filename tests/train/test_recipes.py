@@ -1,0 +1,40 @@
+"""A recipe is what is trained, but for what a run's options say instead."""
+
+import pytest
+
+from tasks.contract.config import ScratchOptions, TransferOptions
+from tasks.train.recipes import lab, scratch_recipe, transfer_recipe, tuned
+
+
+def test_without_options_a_recipe_is_itself() -> None:
+    assert scratch_recipe(ScratchOptions()) == tuned.SCRATCH
+    assert scratch_recipe(ScratchOptions(recipe="lab")) == lab.SCRATCH
+    assert transfer_recipe(TransferOptions(recipe="lab")) == lab.TRANSFER
+
+
+def test_an_option_goes_before_the_recipe_and_leaves_the_rest() -> None:
+    options = ScratchOptions(scratch_epochs=3, scratch_learning_rate=0.5, batch_size=7)
+    recipe = scratch_recipe(options)
+    assert (recipe.epochs, recipe.learning_rate, recipe.batch_size) == (3, 0.5, 7)
+    assert recipe.label_smoothing == tuned.SCRATCH.label_smoothing
+    other = transfer_recipe(TransferOptions(fine_tune_epochs=0, feature_views=1))
+    assert (other.fine_tune_epochs, other.views) == (0, 1)
+
+
+def test_the_lab_is_repeated_as_it_was() -> None:
+    """Batches of 16, Adam at its default rate, no augmentation, one look at each photo."""
+    for recipe in (lab.SCRATCH, lab.TRANSFER):
+        assert (recipe.batch_size, recipe.learning_rate) == (16, 1e-3)
+        assert recipe.optimizer == "Adam"
+        assert recipe.warm_up_epochs is None
+        assert recipe.label_smoothing == 0
+    assert lab.SCRATCH.smallest_view == 1
+    assert (lab.TRANSFER.views, lab.TRANSFER.fine_tune_epochs) == (1, 0)
+
+
+@pytest.mark.parametrize("module", [lab, tuned])
+def test_a_recipe_tells_its_command_and_what_to_expect(module: object) -> None:
+    assert module.__doc__ is not None
+    assert "make run" in module.__doc__
+    assert " to " in module.__doc__
+    assert "%" in module.__doc__
