@@ -4,7 +4,7 @@ VENV := .venv/bin
 EMBEDDED := PYTHONPATH=plugins $(VENV)/python -m embedded
 
 # What a user gives reaches the program by the environment, never as a piece of a shell line.
-export ARCHIVE OPTIONS FILE KEY TARGET BASE PYTHON
+export ARCHIVE OPTIONS FILE KEY PHOTO RUN ARM TARGET BASE PYTHON
 
 .DEFAULT_GOAL := help
 
@@ -31,6 +31,10 @@ down: ## stop them; the data stays
 .PHONY: put
 put: setup ## put a file into the bucket: FILE=model.weights.h5 KEY=weights/model.weights.h5
 	@$(EMBEDDED) put --file="$$FILE" --key="$$KEY"
+
+.PHONY: predict
+predict: setup ## what a trained network says to photos: PHOTO="bear.jpg ..." [RUN=run-...] [ARM=scratch]
+	@$(EMBEDDED) predict --photos="$$PHOTO" --run="$$RUN" --arm="$$ARM"
 
 .PHONY: reap
 reap: setup ## remove the containers of dead runs: [DRY_RUN=1] only lists them

@@ -1,4 +1,4 @@
-"""``python -m embedded run|up|down|put|reap``: what the Makefile's targets call."""
+"""``python -m embedded run|up|down|put|predict|reap``: what the Makefile's targets call."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ from embedded.airflow import (
 )
 from embedded.bucket import SAMPLE_KEY, choose_archive, choose_weights, put_file
 from embedded.process import StackError, require_running, running_programs
-from embedded.run import headline, report_url, run_workflow, save_report
+from embedded.run import headline, latest_run, report_url, run_workflow, save_report
 from embedded.settings import ROOT, Settings, written_settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.config import Config
@@ -50,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     put = commands.add_parser("put", help="put a file into the bucket and print its SHA-256")
     put.add_argument("--file", default="")
     put.add_argument("--key", default="")
+    predict = commands.add_parser("predict", help="print the most probable classes of photos")
+    predict.add_argument("--photos", default="", help="files, as a shell splits them")
+    predict.add_argument("--run", default="", help="whose model; empty: the latest run's")
+    predict.add_argument("--arm", default="", help="transfer or scratch; empty: transfer")
     reap = commands.add_parser("reap", help="remove the containers of dead runs")
     reap.add_argument("--dry-run", action="store_true", help="only list them")
     given = parser.parse_args(arguments)
@@ -64,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _down(settings)
         elif given.command == "reap":
             return _reap(settings, given.dry_run)
+        elif given.command == "predict":
+            return _predict(settings, given.photos, given.run, given.arm or "transfer")
         else:
             _put(settings, given.file, given.key)
     except (StackError, StepError) as error:
@@ -118,6 +124,24 @@ def _put(settings: Settings, name: str, key: str) -> None:
     if start_store(settings):
         print("the object store is up; 'make down' stops it")
     print(f"{put_file(_store(settings), file, key)}  {key}")
+
+
+def _predict(settings: Settings, photos: str, run_id: str, arm: str) -> int:
+    """A program of its own, the one that everybody has who has the training image."""
+    if arm not in ("transfer", "scratch"):
+        raise StackError(f"ARM is {arm!r}: transfer or scratch")
+    names = _split(photos, "PHOTO")
+    if not names:
+        raise StackError("name a photo: make predict PHOTO=bear.jpg [RUN=run-...] [ARM=scratch]")
+    if start_store(settings):
+        print("the object store is up; 'make down' stops it", file=sys.stderr)
+    store = _store(settings)
+    if not run_id:
+        run_id = latest_run(store, f"train_{arm}")
+    model = f"{run_id}/train_{arm}"
+    print(f"the network of {model}", file=sys.stderr)
+    asked = [sys.executable, "-m", "tasks", "predict", "--model", model, "--", *names]
+    return subprocess.run(asked, env=os.environ | store_environment(settings)).returncode
 
 
 def _reap(settings: Settings, dry_run: bool) -> int:
@@ -226,11 +250,7 @@ def _store(settings: Settings) -> Store:
 def _parsed(text: str) -> dict[str, Any]:
     """``name=value`` pairs as a shell splits them; a value that is JSON is taken as such."""
     options: dict[str, Any] = {}
-    try:
-        pairs = shlex.split(text)
-    except ValueError as error:
-        raise StackError(f"OPTIONS cannot be read ({error}): check its quotes") from None
-    for pair in pairs:
+    for pair in _split(text, "OPTIONS"):
         name, equals, value = pair.partition("=")
         if not equals:
             raise StackError(
@@ -243,6 +263,13 @@ def _parsed(text: str) -> dict[str, Any]:
         except (ValueError, RecursionError):
             options[name] = value
     return options
+
+
+def _split(text: str, variable: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise StackError(f"{variable} cannot be read ({error}): check its quotes") from None
 
 
 if __name__ == "__main__":

@@ -170,6 +170,22 @@ def save_report(store: Store, run_id: str, folder: Path) -> Path:
     return target / "index.html"
 
 
+def latest_run(store: Store, step: str) -> str:
+    """The run that had a result of this step last.
+
+    Raises:
+        StackError: none has.
+    """
+    records = [
+        RunRecord.model_validate_json(store.read(head.key) or b"")
+        for head in store.list("runs/")
+        if head.key.endswith(f"/{step}.json")
+    ]
+    if not records:
+        raise StackError(f"no run has a result of {step} yet: make run first")
+    return max(records, key=lambda record: record.finished).run_id
+
+
 def report_url(base: str, run_id: str) -> str:
     return f"{base}/wildlife/reports/{quote(run_id)}/index.html"
 

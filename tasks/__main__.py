@@ -2,6 +2,8 @@
 
 The same command in a container, in a plain process, or typed by a person. Its exit code says
 whether a retry can help (``tasks.contract.errors``); success is the record in the bucket.
+
+``python -m tasks predict --model URI PHOTO…`` asks a trained network.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import TextIO
 
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config
@@ -29,52 +32,41 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tasks",
-        description="Run one step of the wildlife training workflow.",
-        epilog="The bucket is set by WILDLIFE_BUCKET, AWS_ENDPOINT_URL and AWS' own variables.",
-    )
-    parser.add_argument("step", choices=STEP_NAMES, help="the step to run")
-    parser.add_argument("--run-id", required=True, help="the run that the step belongs to")
-    parser.add_argument(
-        "--config", default="{}", metavar="JSON", help="options as JSON; defaults for the rest"
-    )
-    parser.add_argument(
-        "--environment-from-stdin",
-        action="store_true",
-        help="read more environment variables, a JSON object on one line, from standard input: "
-        "a container's own are shown to whoever may inspect it",
-    )
-    given = parser.parse_args(arguments)
-    _log_lines_to_stdout()
+    given = _parser().parse_args(arguments)
+    predicting = given.command == "predict"
+    _log_lines(sys.stderr if predicting else sys.stdout)  # what it predicts can be read alone
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     try:
+        if predicting:
+            from tasks.predict import predict
+
+            return predict(given.model, given.photos, given.top, given.json)
         if given.environment_from_stdin:
             os.environ.update(_environment_from_stdin())
         config = Config.parse(given.config)
         run_step(
-            step_named(given.step),
+            step_named(given.command),
             config,
             checked_run_id(given.run_id),
             Store.from_environment(),
             Cache.from_environment(),
         )
     except StepError as error:
-        log.error("%s failed: %s", given.step, error)
+        log.error("%s failed: %s", given.command, error)
         return error.exit_code
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             where = error.filename or f"the disk of {os.environ.get('WILDLIFE_CACHE', 'the cache')}"
             log.error(
                 "%s failed: %s: %s: make room there, or set WILDLIFE_CACHE to another folder",
-                given.step,
+                given.command,
                 where,
                 error.strerror,
             )
             return os.EX_TEMPFAIL
         log.error(
             "%s failed: a fault of the program: %s: %s",
-            given.step,
+            given.command,
             type(error).__name__,
             error,
             exc_info=True,
@@ -83,10 +75,42 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _log_lines_to_stdout() -> None:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks",
+        description="Run one step of the wildlife training workflow, or ask a trained network.",
+        epilog="The bucket is set by WILDLIFE_BUCKET, AWS_ENDPOINT_URL and AWS' own variables.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name in STEP_NAMES:
+        step = commands.add_parser(name, help=f"run the step {name}")
+        step.add_argument("--run-id", required=True, help="the run that the step belongs to")
+        step.add_argument(
+            "--config", default="{}", metavar="JSON", help="options as JSON; defaults for the rest"
+        )
+        step.add_argument(
+            "--environment-from-stdin",
+            action="store_true",
+            help="read more environment variables, a JSON object on one line, from standard input: "
+            "a container's own are shown to whoever may inspect it",
+        )
+    predict = commands.add_parser("predict", help="print the most probable classes of photos")
+    predict.add_argument(
+        "--model",
+        required=True,
+        metavar="URI",
+        help="s3://BUCKET/artifacts/train_transfer/.../manifest.json, or RUN_ID/train_transfer",
+    )
+    predict.add_argument("--top", type=int, default=5, help="how many classes; 5 by default")
+    predict.add_argument("--json", action="store_true", help="one JSON object for each photo")
+    predict.add_argument("photos", nargs="+", metavar="PHOTO", help="files, of any format")
+    return parser
+
+
+def _log_lines(stream: TextIO) -> None:
     """Plain lines, flushed one by one: what a container's log and Airflow's page can show."""
     logging.basicConfig(
-        stream=sys.stdout,
+        stream=stream,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",

@@ -112,8 +112,10 @@ class Store:
             )
 
     @classmethod
-    def from_environment(cls) -> Self:
-        return cls(StoreSettings.from_environment())
+    def from_environment(cls, bucket: str | None = None) -> Self:
+        """The bucket that the environment names, or another one of the same store."""
+        other = {} if bucket is None else {"WILDLIFE_BUCKET": bucket}
+        return cls(StoreSettings.from_environment(os.environ | other))
 
     def head(self, key: str) -> ObjectHead | None:
         """Size (bytes) and ETag of an object, or None if there is none.

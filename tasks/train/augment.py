@@ -7,7 +7,7 @@ from keras import ops
 
 
 class RandomViews(keras.layers.Layer):
-    """Crops, stretches, mirrors and relights photos at random; in training only.
+    """Crops, stretches, mirrors and relights photos at random; in training only, or always.
 
     Float or uint8 (photos, side, side, 3) in 0..255 becomes float32 of the same shape and range.
 
@@ -22,20 +22,33 @@ class RandomViews(keras.layers.Layer):
     Args:
         smallest_view: the shortest side of a view, as a share of the photo's.
         light: by how much brightness and contrast may change, as a share.
+        always: in inference, too. (A model overrides the ``training`` that a layer was called with
+            when the model was made.)
     """
 
     def __init__(
-        self, seed: int, smallest_view: float = 0.6, light: float = 0.2, **kwargs: Any
+        self,
+        seed: int,
+        smallest_view: float = 0.6,
+        light: float = 0.2,
+        *,
+        always: bool = False,
+        **kwargs: Any,
     ) -> None:
         # Half precision would round pixels to steps of two.
         super().__init__(dtype="float32", **kwargs)
         self._smallest_view = smallest_view
         self._light = light
+        self._always = always
         self.seeds = keras.random.SeedGenerator(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Draw from here on what a new layer of this seed draws."""
+        self.seeds.state.assign(keras.random.SeedGenerator(seed).state)
 
     def call(self, photos: Any, training: bool = False) -> Any:
         photos = ops.cast(photos, "float32")
-        if not training:
+        if not (training or self._always):
             return photos
         count, side = ops.shape(photos)[0], photos.shape[1]
         draws = keras.random.uniform((7, count), seed=self.seeds)

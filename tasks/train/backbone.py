@@ -88,8 +88,26 @@ def load_weights(base: keras.Model, path: Path, name: str) -> None:
     Raises:
         InputError: it is no such file, or not one of all weights of this network.
     """
+    load_all_weights(
+        base,
+        path,
+        f"the weights {name}",
+        "an EfficientNet-B0 without its top",
+        "save them with model.save_weights('x.weights.h5') from that network",
+    )
+
+
+def load_all_weights(network: keras.Model, path: Path, what: str, owner: str, remedy: str) -> None:
+    """Load an HDF5 file into a network of which it must have every weight.
+
+    Args:
+        what, owner, remedy: for the complaint: the file, whose weights it should have, what to do.
+
+    Raises:
+        InputError: it has not.
+    """
     # Keras may pass over a layer that a file lacks. What is not a number afterwards was not there.
-    for weight in base.weights:
+    for weight in network.weights:
         if weight.dtype == "float32":
             weight.assign(np.full(weight.shape, np.nan, np.float32))
     with TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -98,20 +116,26 @@ def load_weights(base: keras.Model, path: Path, name: str) -> None:
         link = Path(folder, "x.weights.h5" if _is_keras3(path) else "x.h5")
         link.symlink_to(path.absolute())
         try:
-            base.load_weights(link)
+            network.load_weights(link)
         except Exception as error:  # HDF5, Keras and NumPy each raise their own
             reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"the weights {name} are not those of an EfficientNet-B0 without its top "
-                f"({reason}): save them with model.save_weights('x.weights.h5') from that network"
-            ) from error
-    normalization_of(base).finalize_state()
-    bad = [weight.path for weight in base.weights if not np.isfinite(weight.numpy()).all()]
+            raise InputError(f"{what} are not those of {owner} ({reason}): {remedy}") from error
+    _finalize(network)
+    bad = [weight.path for weight in network.weights if not np.isfinite(weight.numpy()).all()]
     if bad:
         raise InputError(
-            f"the weights {name} have no numbers for {bad[0]} ({len(bad)} of {len(base.weights)} "
-            "weights are so): use another file"
+            f"{what} have no numbers for {bad[0]} ({len(bad)} of {len(network.weights)} weights "
+            "are so): use another file"
         )
+
+
+def _finalize(network: keras.Model) -> None:
+    """Let normalisations, also of networks within, take over the mean and variance they got."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            _finalize(layer)
+        elif isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def _is_keras3(path: Path) -> bool:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.contract.config import SPLITS, Split
 from tasks.contract.errors import InputError
 from tasks.contract.photos import PHOTOS_FILE, Photo, PhotoSet, read_rows
 from tasks.contract.step import Job
@@ -28,6 +29,11 @@ class Data:
     validation: PhotoSet
     test: PhotoSet
 
+    def split(self, name: Split) -> PhotoSet:
+        """The photos of a split by its name."""
+        photos: PhotoSet = getattr(self, name)
+        return photos
+
     @classmethod
     def of(cls, job: Job) -> "Data":
         """Map the splits of the job's input; the photos stay on disk.
@@ -43,10 +49,7 @@ class Data:
                 f"image_size to {MIN_IMAGE_SIZE} or more"
             )
         rows = read_rows(prepared.path(PHOTOS_FILE), Photo)
-        splits = [
-            PhotoSet.open(rows, split, size, prepared.path)
-            for split in ("train", "validation", "test")
-        ]
+        splits = [PhotoSet.open(rows, split, size, prepared.path) for split in SPLITS]
         for photos in splits:
             photos.verify()
         fit = prepared.manifest.options.get("fit", "squash")

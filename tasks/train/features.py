@@ -8,8 +8,7 @@ one view at most.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -24,6 +23,16 @@ from tasks.train.inference import answers
 log = logging.getLogger(__name__)
 
 Features = NDArray[np.float32]
+
+#: Of all the training's code, what features depend on.
+_CODE = (
+    "tasks.train.features",
+    "tasks.train.augment",
+    "tasks.train.backbone",
+    "tasks.train.inference",
+    "tasks.train.lite0",
+    "tasks.contract.photos",
+)
 
 
 class FeatureOptions(Options):
@@ -70,46 +79,65 @@ def features_of(
         weights_sha256: of the file that its weights came from.
         views: how many views of the training photos, see ``FeatureOptions``.
     """
-    train, computed = [], 0
-    for view in range(views):
-        options = FeatureOptions(
-            weights_sha256=weights_sha256,
-            precision=keras.mixed_precision.global_policy().name,
-            view=view,
-            smallest_view=smallest_view if view else 1.0,
-            seed=job.options.seed if view else 0,
+    precision = keras.mixed_precision.global_policy().name
+    seen = _SeenOtherwise(base, smallest_view)
+    parts = [
+        _bring_about(
+            job,
+            data,
+            seen,
+            FeatureOptions(
+                weights_sha256=weights_sha256,
+                precision=precision,
+                view=view,
+                smallest_view=smallest_view if view else 1.0,
+                seed=job.options.seed if view else 0,
+            ),
         )
-        artifact, found = _bring_about(job, options, data, base)
-        computed += not found
-        if view == 0:
-            first = artifact
-        train.append(_read(artifact.path, "train"))
+        for view in range(views)
+    ]
+    computed = sum(not found for _, found in parts)
     if not computed:
         log.info("the features of all photos were there already")
-    return FeatureSets(train, _read(first.path, "validation"), _read(first.path, "test"), computed)
+    artifacts = [artifact for artifact, _ in parts]
+    return FeatureSets(
+        [_read(artifact, "train") for artifact in artifacts],
+        _read(artifacts[0], "validation"),
+        _read(artifacts[0], "test"),
+        computed,
+    )
+
+
+class _SeenOtherwise:
+    """The frozen network, by itself and behind a random view. Tracing it takes ten seconds."""
+
+    def __init__(self, base: keras.Model, smallest_view: float) -> None:
+        self.base = base
+        self._views = RandomViews(0, smallest_view, always=True)
+        pixels = keras.Input(base.input_shape[1:])
+        self._behind_views = keras.Model(pixels, base(self._views(pixels)))
+
+    def by_view(self, options: FeatureOptions) -> keras.Model:
+        if options.view == 0:
+            return self.base
+        self._views.reseed(options.seed + options.view)
+        return self._behind_views
 
 
 def _bring_about(
-    job: Job, options: FeatureOptions, data: Data, base: keras.Model
+    job: Job, data: Data, seen: _SeenOtherwise, options: FeatureOptions
 ) -> tuple[Artifact, bool]:
     def compute(part: Job) -> Facts:
         splits: Sequence[Split] = SPLITS if options.view == 0 else ("train",)
-        network = base if options.view == 0 else _seen_otherwise(base, options)
+        network = seen.by_view(options)
         for split in splits:
             work = f"features of {split}" + (f", view {options.view + 1}" if options.view else "")
-            np.save(part.output / _file(split), answers(network, getattr(data, split), work))
-        return {"photos": {split: len(getattr(data, split)) for split in splits}}
+            np.save(part.output / _file(split), answers(network, data.split(split), work))
+        return {"photos": {split: len(data.split(split)) for split in splits}}
 
     step = Step(
         name="features",
-        code=(
-            "tasks.train.features",
-            "tasks.train.augment",
-            "tasks.train.backbone",
-            "tasks.train.inference",
-            "tasks.train.lite0",
-            "tasks.contract.photos",
-        ),
+        code=_CODE,
         options=FeatureOptions,
         inputs=("preprocess",),
         run=compute,
@@ -121,16 +149,10 @@ def _bring_about(
     return Artifact(manifest, job.store, job.cache), found
 
 
-def _seen_otherwise(base: keras.Model, options: FeatureOptions) -> keras.Model:
-    """The network behind a random view, which is drawn in inference, too."""
-    views = RandomViews(options.seed + options.view, options.smallest_view)
-    pixels = keras.Input(base.input_shape[1:])
-    return keras.Model(pixels, base(views(pixels, training=True), training=False))
-
-
 def _file(split: str) -> str:
     return f"{split}.npy"
 
 
-def _read(path_of: Callable[[str], Path], split: str) -> Features:
-    return np.load(path_of(_file(split)), allow_pickle=False)
+def _read(artifact: Artifact, split: str) -> Features:
+    features: Features = np.load(artifact.path(_file(split)), allow_pickle=False)
+    return features

@@ -42,7 +42,7 @@ def train_scratch(job: Job) -> Facts:
         recipe.learning_rate,
     )
     with strategy.scope():
-        network = scratch_network(data.image_size, len(data.classes), recipe)
+        network = scratch_network(data.image_size, len(data.classes), recipe.batch_norm_momentum)
         model = seen_at_random(network, recipe, options.seed)
         compile_classifier(model, recipe, len(data.train))
         resumed = fit_resumably(job, "train_scratch", model, data, history, recipe)
@@ -57,7 +57,9 @@ def train_scratch(job: Job) -> Facts:
     return finish(job, data, network, probabilities, history, "scratch", recipe, weights)
 
 
-def scratch_network(image_size: int, classes: int, recipe: ScratchRecipe) -> keras.Model:
+def scratch_network(
+    image_size: int, classes: int, batch_norm_momentum: float = 0.99
+) -> keras.Model:
     """EfficientNet-B0 with its top and random weights: pixels 0..255 in, probabilities out.
 
     Its Normalization stays at mean 0 and variance 1, as ``weights=None`` makes it: the pixels reach
@@ -73,7 +75,7 @@ def scratch_network(image_size: int, classes: int, recipe: ScratchRecipe) -> ker
     )
     for layer in logits.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = recipe.batch_norm_momentum
+            layer.momentum = batch_norm_momentum
     softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
     return keras.Model(logits.inputs, softmax(logits.outputs[0]), name="scratch")
 

@@ -66,6 +66,23 @@ def test_a_seed_draws_the_same_views_and_every_batch_others() -> None:
     assert not np.allclose(layer(PHOTOS, training=True), layer(PHOTOS, training=True))
 
 
+def test_reseeded_it_draws_as_if_it_were_new() -> None:
+    layer = RandomViews(3)
+    layer(PHOTOS, training=True)
+    layer.reseed(4)
+    again = layer(PHOTOS, training=True)
+    np.testing.assert_array_equal(again, RandomViews(4)(PHOTOS, training=True))
+
+
+def test_a_model_may_draw_views_in_inference() -> None:
+    """A model overrides the ``training`` that its layers were called with."""
+    pixels = keras.Input(PHOTO.shape)
+    asked = keras.Model(pixels, RandomViews(1)(pixels, training=True))
+    np.testing.assert_array_equal(asked.predict_on_batch(PHOTOS), PHOTOS)
+    always = keras.Model(pixels, RandomViews(1, always=True)(pixels))
+    assert not np.allclose(always.predict_on_batch(PHOTOS), PHOTOS)
+
+
 def test_xla_compiles_it() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), RandomViews(1), keras.layers.Flatten()])
     model.add(keras.layers.Dense(1))

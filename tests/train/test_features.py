@@ -1,6 +1,8 @@
 """Features are computed once for the same photos, weights and view, whatever else a run changes."""
 
+import io
 import logging
+from itertools import combinations
 
 import keras
 import numpy as np
@@ -41,6 +43,16 @@ def test_a_run_that_trains_another_head_finds_the_features(
     # Random views are drawn by the seed; the photos themselves are not.
     assert computed(store, cache, "r4", seed=7) == 1
     assert computed(store, cache, "r5", force=True) == 2
+
+
+def test_each_view_has_features_of_its_own(store: Store, cache: Cache, prepared: Prepared) -> None:
+    prepared.publish(store, cache)
+    assert computed(store, cache, "r1", feature_views=3) == 3
+    keys = [head.key for head in store.list("artifacts/features/") if "train.npy" in head.key]
+    views = [np.load(io.BytesIO(store.read(key) or b"")) for key in keys]
+    assert [view.shape for view in views] == [(16, 1280)] * 3
+    for one, other in combinations(views, 2):
+        assert not np.allclose(one, other, atol=0.01)
 
 
 def test_other_photos_have_other_features(store: Store, cache: Cache, prepared: Prepared) -> None:

@@ -16,7 +16,7 @@ def test_an_option_goes_before_the_recipe_and_leaves_the_rest() -> None:
     options = ScratchOptions(scratch_epochs=3, scratch_learning_rate=0.5, batch_size=7)
     recipe = scratch_recipe(options)
     assert (recipe.epochs, recipe.learning_rate, recipe.batch_size) == (3, 0.5, 7)
-    assert recipe.label_smoothing == tuned.SCRATCH.label_smoothing
+    assert recipe.smallest_view == tuned.SCRATCH.smallest_view
     other = transfer_recipe(TransferOptions(fine_tune_epochs=0, feature_views=1))
     assert (other.fine_tune_epochs, other.views) == (0, 1)
 

@@ -10,15 +10,13 @@ SCRATCH = ScratchRecipe(
     batch_size=16,
     learning_rate=1e-3,
     warm_up_epochs=2,
-    weight_decay=0.02,
-    label_smoothing=0.1,
     smallest_view=0.6,
     batch_norm_momentum=0.9,
 )
 TRANSFER = TransferRecipe(
     epochs=20,
     batch_size=16,
-    learning_rate=1e-3,
+    learning_rate=3e-3,
     warm_up_epochs=0,
     views=4,
 )
