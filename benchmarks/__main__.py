@@ -17,7 +17,7 @@ from embedded.settings import STORE_PORTS, Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store
 
-PARTS = ("preprocess", "reading", "near-duplicates")
+PARTS = ("preprocess", "reading", "near-duplicates", "training")
 
 
 def main() -> int:
@@ -48,6 +48,10 @@ def _measured(part: str, store: Store, folder: Path) -> Iterator[Figure]:
         from benchmarks.reading import figures as of_reading
 
         yield from of_reading(folder)
+    elif part == "training":
+        from benchmarks.training import figures as of_training
+
+        yield from of_training(store, folder)
     else:
         from benchmarks.near_duplicates import figures as of_near_duplicates
 

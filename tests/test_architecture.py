@@ -52,6 +52,11 @@ def test_no_step_imports_another(step: str) -> None:
     assert not offenders(f"tasks/{step}", *others)
 
 
+def test_nothing_of_a_run_imports_what_asks_its_networks() -> None:
+    for folder in ("contract", *STEPS):
+        assert not offenders(f"tasks/{folder}", "tasks.predict")
+
+
 def test_the_contract_imports_no_step() -> None:
     assert not offenders("tasks/contract", *(f"tasks.{step}" for step in STEPS))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from PIL import Image
 
 from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS
@@ -47,7 +48,9 @@ def make(
     )
 
 
-def test_the_workflow_runs_from_an_archive_to_a_report(stack: dict[str, str]) -> None:
+def test_the_workflow_runs_from_an_archive_to_a_report(
+    stack: dict[str, str], tmp_path: Path
+) -> None:
     first = make("run", stack, f"OPTIONS={QUICK}")
     assert first.returncode == 0, first.stdout + first.stderr
     for step in ("fetch", "preprocess", "train_scratch", "train_transfer", "compare"):
@@ -57,6 +60,15 @@ def test_the_workflow_runs_from_an_archive_to_a_report(stack: dict[str, str]) ->
     assert "synthetic" in html.lower()
     assert html.count("<img") >= 4
     assert (page.parent / "report.md").stat().st_size > 500
+
+    photo = tmp_path / "a photo.png"
+    Image.effect_noise((80, 60), 90).convert("RGB").save(photo)
+    said = make("predict", stack, f"PHOTO='{photo}'")
+    assert said.returncode == 0, said.stdout + said.stderr
+    name, *answers = said.stdout.splitlines()
+    assert name == str(photo)
+    assert len(answers) >= 2
+    assert all("%" in line for line in answers)
 
     again = make("run", stack, f"OPTIONS={QUICK}")
     assert again.returncode == 0, again.stdout + again.stderr

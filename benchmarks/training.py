@@ -1,0 +1,133 @@
+"""Both arms of the training against plain Keras on the same prepared photos.
+
+Each training is a process of its own, the steps by their command line, as in a run.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tasks.fetch
+import tasks.preprocess
+from benchmarks.figures import Figure, Target
+from benchmarks.photographs import write_archive
+from tasks.contract.cache import Cache
+from tasks.contract.config import SPLITS, Config
+from tasks.contract.manifest import RunRecord, record_key
+from tasks.contract.photos import PHOTOS_FILE, Photo, PhotoSet, read_rows
+from tasks.contract.step import Artifact, run_step
+from tasks.contract.store import Store, sha256_of
+from tasks.train.weight_files import mirror_weights, weight_file
+
+#: Of which 70 % are for training: about as many as a small archive has.
+PHOTOS = 1_000
+CLASSES = 5
+TRANSFER_EPOCHS = 20
+#: Of plain Keras' fit with the frozen network in it, which takes half a minute each.
+PLAIN_EPOCHS = 3
+SCRATCH_EPOCHS = 2
+_RUN = "bench"
+
+
+def figures(store: Store, folder: Path) -> Iterator[Figure]:
+    """Seconds of the transfer arm, photos a second of the other, waiting and peak memory."""
+    bench = _Bench(store, folder)
+    plain = bench.plain("transfer", PLAIN_EPOCHS)
+    per_epoch = (plain[-1] - plain[0]) / (PLAIN_EPOCHS - 1)
+    whole = plain[0] + (TRANSFER_EPOCHS - 1) * per_epoch
+    for recipe, target in (("lab", Target("ratio", ">=", 10)), ("tuned", None)):
+        options = {"recipe": recipe, "transfer_epochs": TRANSFER_EPOCHS, "weights": "lite0"}
+        seconds, peak, made = bench.step("train_transfer", options)
+        views = made["facts"]["recipe"]["views"]
+        yield Figure.of_costs(
+            f"transfer, {TRANSFER_EPOCHS} epochs, recipe {recipe} ({views} views), whole step, s "
+            f"(plain: from {PLAIN_EPOCHS} epochs)",
+            whole,
+            seconds,
+            target,
+        )
+        yield Figure.of_costs(
+            f"its peak memory, recipe {recipe}, GB", None, peak, Target("ours", "<=", 4)
+        )
+    again = options | {"transfer_learning_rate": 0.01}
+    seconds, _, _ = bench.step("train_transfer", again)
+    yield Figure.of_costs("another head on the same features, whole step, s", whole, seconds)
+
+    trained = SCRATCH_EPOCHS * bench.counts["train"]
+    rates = {"plain": trained / bench.plain("scratch", SCRATCH_EPOCHS)[-1]}
+    for name, asked in (
+        ("lab", {"recipe": "lab"}),
+        ("tuned", {"recipe": "tuned"}),
+        ("lab, deterministic", {"recipe": "lab", "deterministic": True}),
+    ):
+        chosen = asked | {"scratch_epochs": SCRATCH_EPOCHS}
+        _, peak, made = bench.step("train_scratch", chosen)
+        rates[name] = trained / made["measurements"]["train_seconds"]
+        yield Figure.of_rates(
+            f"from scratch, recipe {name}, fit with its validation, photos/s",
+            rates["plain"],
+            rates[name],
+            Target("ratio", ">=", 1) if name == "lab" else None,
+        )
+        if name != "tuned":
+            continue
+        waiting = 100 * made["measurements"]["waiting_share"]
+        yield Figure.of_costs("time it waited for photos, %", None, waiting)
+        yield Figure.of_costs("its peak memory, GB", None, peak, Target("ours", "<=", 4))
+
+
+class _Bench:
+    """Prepared photos in the store, and as arrays for the plain way."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+        cache = Cache(folder / "cache")
+        archive = folder / "training.zip"
+        write_archive(archive, PHOTOS, CLASSES)
+        self._config = {"archive": "datasets/training.zip"}
+        config = Config.parse(self._config)
+        store.upload(archive, config.archive, sha256_of(archive), "application/zip")
+        run_step(tasks.fetch.STEP, config, _RUN, store, cache)
+        record = run_step(tasks.preprocess.STEP, config, _RUN, store, cache)
+        prepared = Artifact(record.manifest, store, cache)
+        rows = read_rows(prepared.path(PHOTOS_FILE), Photo)
+        self.counts: dict[str, int] = prepared.facts["split"]
+        arrays: dict[str, Any] = {}
+        for split in SPLITS:
+            photos = PhotoSet.open(rows, split, config.image_size, prepared.path)
+            arrays[f"x_{split}"] = photos.pixels(range(len(photos)))
+            arrays[f"y_{split}"] = photos.labels
+        np.savez(folder / "photos.npz", **arrays)
+        mirror_weights(store, "lite0")
+        self._weights = weight_file(store, cache, "lite0").path
+
+    def plain(self, arm: str, epochs: int) -> list[float]:
+        """When each epoch ended, seconds after the fit began."""
+        command = [sys.executable, "-m", "benchmarks.plain_keras", arm]
+        command += [str(self._folder / "photos.npz"), str(self._weights), "--epochs", str(epochs)]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        ends: list[float] = json.loads(answer.stdout.splitlines()[-1])
+        return ends
+
+    def step(self, step: str, options: Mapping[str, Any]) -> tuple[float, float, dict[str, Any]]:
+        """Run a step; returns its seconds, its peak memory in GB and its manifest."""
+        config = json.dumps(self._config | dict(options))
+        command = [sys.executable, "-m", "tasks", step, "--run-id", _RUN, "--config", config]
+        environment = os.environ | {"WILDLIFE_CACHE": str(self._folder / "cache")}
+        began = time.monotonic()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{step} ended with {process.returncode}")
+        record = RunRecord.model_validate_json(self._store.read(record_key(_RUN, step)) or b"")
+        seconds = time.monotonic() - began
+        return seconds, usage.ru_maxrss * 1024 / 1e9, record.manifest.model_dump()
