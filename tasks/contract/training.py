@@ -20,7 +20,7 @@ METRICS_FILE = "metrics.json"
 class Epoch(BaseModel):
     """Accuracies (0..1) and cross-entropies (nats) at the end of one epoch.
 
-    Cross-entropies are of the labels as they are, whatever the loss smooths or weighs.
+    Cross-entropies are of the labels as they are, whatever the loss weighs.
     ``seconds`` is the wall-clock time since training began, at the end of the epoch.
     """
 

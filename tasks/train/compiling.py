@@ -5,11 +5,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from tasks.train.recipes.recipe import Recipe
 
-#: The metric by which all networks' curves are drawn: a loss may be smoothed or weighted.
+#: The metric by which all networks' curves are drawn: a loss may be weighted by class.
 CROSS_ENTROPY = "cross_entropy"
 
 
@@ -27,9 +26,7 @@ def compile_classifier(
     steps = math.ceil(photos / recipe.batch_size)
     model.compile(
         optimizer=_optimizer(recipe, steps, recipe.epochs if epochs is None else epochs),
-        loss=SmoothedCrossEntropy(recipe.label_smoothing)
-        if recipe.label_smoothing
-        else keras.losses.SparseCategoricalCrossentropy(),
+        loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=[
             keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
             keras.metrics.SparseCategoricalCrossentropy(name=CROSS_ENTROPY),
@@ -48,25 +45,4 @@ def _optimizer(recipe: Recipe, steps: int, epochs: int) -> keras.optimizers.Opti
             warmup_target=rate if rising else None,
             warmup_steps=rising,
         )
-    if not recipe.weight_decay:
-        return keras.optimizers.Adam(rate)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-class SmoothedCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of integer labels that are smoothed; Keras smooths one-hot labels only.
-
-    Args:
-        smoothing: the share of each label that is spread over all classes, 0..1.
-    """
-
-    def __init__(self, smoothing: float) -> None:
-        super().__init__(name="smoothed_cross_entropy")
-        self._smoothing = smoothing
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        given = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
-        logarithms = ops.log(ops.clip(y_pred, keras.config.epsilon(), 1.0))
-        return (1 - self._smoothing) * given - self._smoothing * ops.mean(logarithms, axis=-1)
+    return keras.optimizers.Adam(rate)

@@ -98,6 +98,7 @@ class History(keras.callbacks.Callback):
         self._progress.seconds = round(seconds, 3)
         self._progress.curves = curves_of(epochs)
         self._publish()
+        self._live.flush()
 
     def phase(self, name: str) -> None:
         """Tell the world what is done now, when it is not an epoch."""

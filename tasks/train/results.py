@@ -82,7 +82,7 @@ def finish(
         "epochs": len(history.epochs),
         "batch_size": recipe.batch_size,
         "learning_rate": recipe.learning_rate,
-        "optimizer": recipe.optimizer,
+        "optimizer": "Adam",
         "recipe": {"name": job.options.recipe} | asdict(recipe),
         "parameters": {
             "total": int(network.count_params()),

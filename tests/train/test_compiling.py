@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.train.compiling import SmoothedCrossEntropy, compile_classifier
+from tasks.train.compiling import compile_classifier
 from tasks.train.recipes.recipe import Recipe
 from tests.train.conftest import small_network
 
@@ -24,12 +24,6 @@ def rates(recipe: Recipe, photos: int, steps: int) -> list[float]:
     return found
 
 
-def test_a_smoothed_label_is_keras_smoothing_of_one_hot_labels() -> None:
-    keras_own = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
-    expected = keras_own(np.eye(3, dtype=np.float32)[LABELS], GIVEN)
-    assert float(SmoothedCrossEntropy(0.1)(LABELS, GIVEN)) == pytest.approx(float(expected))
-
-
 def test_a_constant_rate_stays() -> None:
     assert rates(Recipe(3, 4, 0.01), 10, 3) == pytest.approx([0.01] * 3)
 
@@ -47,26 +41,11 @@ def test_a_warm_up_of_no_length_begins_with_the_full_rate() -> None:
     assert rates(recipe, photos=10, steps=1) == pytest.approx([0.01])
 
 
-def test_weights_decay_but_biases_and_normalisations_do_not() -> None:
-    model = keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(4), keras.layers.BatchNormalization()]
-    )
-    model.add(keras.layers.Dense(3, activation="softmax"))
-    for weight in model.trainable_weights:
-        weight.assign(np.ones(weight.shape))
-    recipe = Recipe(epochs=1, batch_size=3, learning_rate=0.1, weight_decay=0.5)
-    compile_classifier(model, recipe, 3)
-    zeros = [np.zeros(weight.shape, np.float32) for weight in model.trainable_weights]
-    model.optimizer.apply(zeros, model.trainable_weights)
-    for weight in model.trainable_weights:
-        expected = 0.95 if weight.name == "kernel" else 1.0
-        np.testing.assert_allclose(weight.numpy(), expected, err_msg=weight.path)
-
-
-def test_the_curves_cross_entropy_is_not_smoothed() -> None:
+def test_the_curves_cross_entropy_does_not_depend_on_weights_of_classes() -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
-    compile_classifier(model, Recipe(1, 3, 0.1, label_smoothing=0.3), 3)
-    measures = model.evaluate(GIVEN, LABELS, verbose=0, return_dict=True)
-    plain = -np.log(GIVEN[np.arange(3), LABELS]).mean()
-    assert measures["cross_entropy"] == pytest.approx(plain, rel=1e-5)
-    assert measures["loss"] > plain
+    compile_classifier(model, Recipe(1, 3, 0.1), 3)
+    weights = np.array([1, 5, 2], np.float32)
+    measures = model.evaluate(GIVEN, LABELS, sample_weight=weights, verbose=0, return_dict=True)
+    each = -np.log(GIVEN[np.arange(3), LABELS])
+    assert measures["cross_entropy"] == pytest.approx(each.mean(), rel=1e-5)
+    assert measures["loss"] == pytest.approx((each * weights).mean(), rel=1e-5)

@@ -73,7 +73,7 @@ with strategy.scope():
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255),
         keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D(),
         keras.layers.Dense(2, activation="softmax")])
-    compile_classifier(model, Recipe(2, 6, 0.01, weight_decay=0.01, warm_up_epochs=1), 24)
+    compile_classifier(model, Recipe(2, 6, 0.01, warm_up_epochs=1), 24)
     history = model.fit(Batches(), epochs=2, shuffle=False, verbose=0)
 print(history.history["loss"], [float(np.sum(w)) for w in model.get_weights()])
 """

@@ -36,8 +36,6 @@ RECIPE = Recipe(
     batch_size=4,
     learning_rate=0.01,
     warm_up_epochs=1,
-    weight_decay=0.01,
-    label_smoothing=0.1,
 )
 
 

@@ -1,6 +1,9 @@
-"""What the reference lab did, done right: batches of 16, Adam, no augmentation.
+"""The reference lab's: batches of 16, Adam at 0.001, no augmentation, one look at each photo.
 
-make run ARCHIVE=oregon_wildlife.zip OPTIONS="recipe=lab"
+    make run ARCHIVE=oregon_wildlife.zip OPTIONS="recipe=lab"
+
+The lab itself reports 13 % from scratch and 91 % with transfer on Oregon Wildlife, 20 species. It
+had numbered its labels from 1, so that one class could never be right, and mixed its splits.
 """
 
 from tasks.train.recipes.recipe import ScratchRecipe, TransferRecipe

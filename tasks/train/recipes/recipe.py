@@ -13,22 +13,12 @@ class Recipe:
         learning_rate: Adam's step size; with a warm-up, its highest.
         warm_up_epochs: for so long the rate rises from zero; then it falls to zero again along half
             a cosine (Loshchilov and Hutter 2017, "SGDR"). None: it stays where it is.
-        weight_decay: decoupled from the gradient (Loshchilov and Hutter 2019, AdamW); of kernels
-            alone, not of biases and normalisations.
-        label_smoothing: the share of a label that all classes have in common (Szegedy et al. 2016).
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
     warm_up_epochs: float | None = None
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-
-    @property
-    def optimizer(self) -> str:
-        """Its name, for readers."""
-        return "AdamW" if self.weight_decay else "Adam"
 
 
 @dataclass(frozen=True)
