@@ -175,6 +175,10 @@ class History(keras.callbacks.Callback):
         if done == total or time.monotonic() - self._published > _PUBLISH_SECONDS:
             self._publish()
 
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        del logs
+        self._live.flush()
+
     def require_finite(self, logs: dict[str, float] | None) -> None:
         """Stop at a loss that is not a number.
 
