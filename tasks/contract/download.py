@@ -14,14 +14,11 @@ from pathlib import Path
 
 from tasks.contract.errors import UnavailableError
 from tasks.contract.files import write_at
+from tasks.contract.patience import PAUSES
 
 #: Large enough for requests to cost nothing, small enough for the last ones to end together.
 PART = 16 << 20
 WORKERS = 8
-#: Seconds to wait before the next attempt, each time that nothing came at all: a store that is
-#: started anew is back within them.
-PAUSES = (0.5, 1.0, 2.0, *[4.0] * 10)
-
 #: Gives the bytes of the object from a first to before a last one.
 Reader = Callable[[int, int], Generator[bytes, None, None]]
 

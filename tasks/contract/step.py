@@ -32,6 +32,7 @@ from tasks.contract.manifest import (
     now,
     record_key,
 )
+from tasks.contract.patience import patiently
 from tasks.contract.store import Store, sha256_of
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,8 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
         finished=now(),
         manifest=manifest,
     )
-    store.write(record_key(run_id, step.name), record.model_dump_json(indent=1).encode())
+    content = record.model_dump_json(indent=1).encode()
+    patiently(lambda: store.write(record_key(run_id, step.name), content))
     log.info(
         "%s: %s in %.1f s (%s)",
         step.name,
@@ -308,7 +310,8 @@ def _publish(
         produced_by={"run_id": job.run_id} | provenance(),
         created=now(),
     )
-    job.store.write(manifest.key, manifest.model_dump_json(indent=1).encode())
+    content = manifest.model_dump_json(indent=1).encode()
+    patiently(lambda: job.store.write(manifest.key, content))
     return manifest
 
 
@@ -317,7 +320,7 @@ def _upload(step: Step, fingerprint: str, name: str, path: Path, job: Job) -> Fi
     sha256 = sha256_of(path)
     key = artifact_key(step.name, fingerprint, f"{sha256[:16]}/{name}")
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    reference = job.store.upload(path, key, sha256, content_type)
+    reference = patiently(lambda: job.store.upload(path, key, sha256, content_type))
     job.cache.add(path, sha256)
     return reference
 

@@ -24,7 +24,7 @@ from botocore.exceptions import (
     ConnectionError as EndpointError,
 )
 
-from tasks.contract.download import PAUSES, download
+from tasks.contract.download import download
 from tasks.contract.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -33,6 +33,7 @@ from tasks.contract.errors import (
     UnavailableError,
 )
 from tasks.contract.manifest import FileReference
+from tasks.contract.patience import PAUSES
 
 _CHUNK = 1 << 20
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.contract.download import PART, PAUSES
+from tasks.contract.download import PART
 from tasks.contract.errors import InputError, UnavailableError
 from tasks.contract.store import ObjectHead, Store, StoreSettings
 from tests.contract.proxy import Proxy, proxy_to
@@ -87,10 +87,6 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(network: Network, tmp_pa
     network.at(len(CONTENT) // 2, lambda: network.proxy.go_away(1.5))
     assert network.store.download(head, tmp_path / "target", pauses=SHORT) == DIGEST
     assert network.proxy.passed < 1.5 * len(CONTENT)
-
-
-def test_a_store_is_waited_for_longer_than_it_takes_to_start_anew() -> None:
-    assert 40 < sum(PAUSES) < 60
 
 
 def test_a_store_that_does_not_come_back_is_worth_a_retry_of_the_step(

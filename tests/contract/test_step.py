@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.contract import patience
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config, FetchOptions, PreprocessOptions
 from tasks.contract.errors import InputError, UnavailableError
@@ -136,12 +138,34 @@ def test_a_file_that_the_store_does_not_take_leaves_no_manifest_and_no_record(
         return real(path, *arguments)
 
     monkeypatch.setattr(store, "upload", upload)
+    monkeypatch.setattr(patience, "PAUSES", (0.0,))
     with pytest.raises(UnavailableError, match="the store is away"):
         run_step(step_of(run), CONFIG, "r1", store, cache)
     assert not [head for head in store.list("") if head.key.endswith(".json")]
     monkeypatch.setattr(store, "upload", real)
     record = run_step(step_of(run), CONFIG, "r1", store, cache)
     assert list(record.manifest.files) == [f"{number:02}" for number in range(20)]
+
+
+def test_a_store_that_is_away_while_a_result_is_published_costs_no_work(
+    store: Store, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy would be more real, but what counts is that every put is tried again."""
+    work = Counted()
+    failing = {"upload": 2, "write": 3}
+
+    def sometimes(name: str, real: Callable[..., Any], *arguments: Any) -> Any:
+        if failing[name]:
+            failing[name] -= 1
+            raise UnavailableError("the store is away")
+        return real(*arguments)
+
+    for name in failing:
+        monkeypatch.setattr(store, name, partial(sometimes, name, getattr(store, name)))
+    monkeypatch.setattr(patience, "PAUSES", (0.0,) * 4)
+    run_step(step_of(work), CONFIG, "r1", store, cache)
+    assert failing == {"upload": 0, "write": 0}
+    assert read_record(store, "r1", "fetch").manifest.files
 
 
 def test_a_failed_attempt_takes_back_the_record_of_an_earlier_one(
