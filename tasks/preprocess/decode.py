@@ -44,6 +44,8 @@ _MOST_SCANS = 200
 _CORRUPT = "Corrupt JPEG data"
 _EXIF_ORIENTATION = 0x0112
 _EXIF_SEGMENT = b"Exif\x00\x00"
+#: A marker: its code comes after any number of bytes that fill up.
+_MARKER = re.compile(rb"\xff+[^\xff]", re.DOTALL)
 #: The marker after which a JPEG's coded pixels begin.
 _SCAN = b"\xda"
 _UPRIGHT = {
@@ -181,15 +183,13 @@ def _jpeg_orientation(content: bytes) -> int:
 def _has_exif(content: bytes) -> bool:
     """Whether a segment before the coded pixels is EXIF; Pillow would take longer to look."""
     place = 2
-    while content[place : place + 1] == b"\xff":
-        if content[place + 1 : place + 2] == b"\xff":  # any number of them may fill up
-            place += 1
-            continue
-        if content[place + 1 : place + 2] == _SCAN:
+    while found := _MARKER.match(content, place):
+        code = found.end() - 1
+        if content[code : code + 1] == _SCAN:
             return False
-        if content.startswith(_EXIF_SEGMENT, place + 4):
+        if content.startswith(_EXIF_SEGMENT, code + 3):
             return True
-        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+        place = code + 1 + int.from_bytes(content[code + 1 : code + 3])
     return False
 
 
@@ -241,9 +241,10 @@ def _unidentified(content: bytes) -> UnusableError:
     for name, beginning in FORMATS.items():
         if beginning.match(content):
             return UnusableError("damaged", f"begins like a {name} file, but has no valid header")
-    return UnusableError(
-        "not an image", f"begins with {content[:16]!r}: none of {', '.join(FORMATS)}"
-    )
+    first = content[:16]
+    text = first.decode("ascii", "replace")
+    shown = f'"{text}"' if first.isascii() and text.isprintable() else f"bytes {first.hex(' ')}"
+    return UnusableError("not an image", f"begins with {shown}: none of {', '.join(FORMATS)}")
 
 
 def _stopped(error: Exception) -> UnusableError:

@@ -4,6 +4,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tasks.contract.archive import Survey
 from tasks.contract.config import PreprocessOptions
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 #: The most refused photos that a failing step lists in its log.
 _LISTED = 200
+#: The most classes that an error's one line names.
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ def require_usable(
     few = {name: n for name, n in count.items() if n < options.min_photos_per_class}
     if few:
         _list_refused([refusal for refusal in refused if refusal.class_name in few])
-        listed = ", ".join(f"{name!r} has {n}" for name, n in few.items())
+        listed = ", ".join(f"{name!r} has {n}" for name, n in islice(few.items(), _NAMED))
+        if len(few) > _NAMED:
+            listed += f" and {len(few) - _NAMED:,} more"
         raise InputError(
             f"these classes have fewer than {options.min_photos_per_class} usable photos: "
             f"{listed}: add photos, remove their folders, or lower min_photos_per_class"

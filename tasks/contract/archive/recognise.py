@@ -4,12 +4,14 @@ import re
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from tasks.contract.archive.archive import Archive
 from tasks.contract.archive.members import unreadable
 from tasks.contract.archive.tars import CompressedTarArchive, TarArchive
 from tasks.contract.archive.zips import ZipArchive
 from tasks.contract.config import ArchiveLimits
+from tasks.contract.errors import UnavailableError
 
 _COMPRESSED = {
     "gz": re.compile(rb"\x1f\x8b\x08"),
@@ -29,15 +31,27 @@ def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Archive:
 
     Raises:
         InputError: it is no archive, or a broken one.
+        UnavailableError: it vanished.
     """
+    try:
+        return _opened(path, name, limits)
+    except FileNotFoundError:  # another process needed the cache's room
+        raise UnavailableError(
+            f"this machine's copy of {name} vanished: a retry downloads it again; if it happens "
+            "again, raise WILDLIFE_CACHE_GB"
+        ) from None
+
+
+def _opened(path: Path, name: str, limits: ArchiveLimits) -> Archive:
     with path.open("rb") as file:
         beginning = file.read(tarfile.BLOCKSIZE)
+        is_zip = _is_zip(file)
     for kind, magic in _COMPRESSED.items():
         if magic.match(beginning):
             return CompressedTarArchive(path, kind, name, limits)
     if _is_tar(beginning):
         return TarArchive(path, name, limits)
-    if _is_zip(path):
+    if is_zip:
         return ZipArchive(path, name, limits)
     if beginning.startswith(_ZIP_ENTRY):
         raise unreadable(name, "it begins like a zip and is cut short")
@@ -52,9 +66,9 @@ def _is_tar(beginning: bytes) -> bool:
     return True
 
 
-def _is_zip(path: Path) -> bool:
+def _is_zip(file: BinaryIO) -> bool:
     """By its end: a program that unpacks it may come before it."""
     try:
-        return zipfile.is_zipfile(path)
+        return zipfile.is_zipfile(file)
     except zipfile.BadZipFile:
         return True  # its reader will say what is wrong with it

@@ -22,6 +22,7 @@ from backports import zstd
 
 from tasks.contract.archive.archive import BYTES_PER_ENTRY, Archive, too_many_entries
 from tasks.contract.archive.members import EntryError, Fault, Member, unreadable
+from tasks.contract.archive.names import decoded
 from tasks.contract.archive.survey import Entry
 from tasks.contract.config import ArchiveLimits
 
@@ -74,11 +75,12 @@ class ZipArchive(Archive):
     def _scan(self) -> Iterator[Member]:
         overlapping = _overlapping(self._infos, self._end)
         for position, info in enumerate(self._infos):
+            name = _name(info)
             yield Member(
-                name=info.orig_filename,  # not cut off at a NUL, as the other one is
+                name=name,
                 size=info.file_size,
                 position=position,
-                folder=info.orig_filename.endswith(("/", "\\")),
+                folder=name.endswith(("/", "\\")),
                 fault=self._fault(info, position in overlapping),
             )
 
@@ -106,7 +108,7 @@ class ZipArchive(Archive):
         return self._content(self._infos[member.position])
 
     def _content(self, info: zipfile.ZipInfo) -> bytes:
-        name = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437")
+        name = _raw_name(info)
         header = self._pread(_LOCAL_HEADER.size + len(name), info.header_offset)
         if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
             raise EntryError("unreadable entry", "the directory leads to no entry")
@@ -130,6 +132,15 @@ class ZipArchive(Archive):
             return os.pread(self._file.fileno(), size, offset)
         except (OSError, OverflowError) as error:
             raise EntryError("unreadable entry", f"it cannot be read: {error}") from error
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Not cut off at a NUL, as ``info.filename`` is; programs may write UTF-8 and not say so."""
+    return info.orig_filename if info.flag_bits & _UTF8 else decoded(_raw_name(info))
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes:
+    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437")
 
 
 class _Directory(io.FileIO):

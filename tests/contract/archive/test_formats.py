@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.contract.archive import DatasetCard, open_archive
-from tasks.contract.errors import InputError
+from tasks.contract.errors import InputError, UnavailableError
 from tests.contract.archive.made import (
     COMPRESSED,
     FORMATS,
@@ -53,6 +53,23 @@ def test_an_archive_is_known_by_its_bytes_whatever_its_name(
             name: len(content) for name, content in PHOTOS.items()
         }
         assert {entry.name: read() for entry, read in archive.readers(survey.entries)} == PHOTOS
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"), [("wölf".encode(), "wölf"), ("wölf".encode("cp437"), "wölf")]
+)
+def test_a_zip_that_does_not_say_how_names_are_encoded_is_read_as_other_programs_do(
+    write, raw: bytes, name: str
+) -> None:
+    stand_in = b"N" * len(raw)
+    content = zipped({f"a/{stand_in.decode()}/1.jpg": b"photo"}).replace(stand_in, raw)
+    (entry,) = entries_of(write(content))
+    assert entry.class_name == name
+
+
+def test_an_archive_that_vanished_is_worth_a_retry(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="copy of s3://b/k vanished: a retry downloads"):
+        open_archive(tmp_path / "gone", "s3://b/k", LIMITS)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
