@@ -151,12 +151,17 @@ class Cache:
             )
 
     def add(self, file: Path, sha256: str) -> Path:
-        """Move a file of this digest into the cache in one step."""
+        """Move a file of this digest into the cache in one step, and see that it fits."""
+        path = self.move_in(file, sha256)
+        self.trim()
+        return path
+
+    def move_in(self, file: Path, sha256: str) -> Path:
+        """``add`` one of many files: ``trim`` after the last, for that looks at the whole cache."""
         path = self._path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         file.replace(path)
         self._in_use.add(path)
-        self._evict()
         return path
 
     def _path(self, sha256: str) -> Path:
@@ -179,7 +184,7 @@ class Cache:
             finally:
                 os.close(handle)
 
-    def _evict(self) -> None:
+    def trim(self) -> None:
         """Drop the least recently used files of other steps until the limit holds."""
         files = []
         for path in self.root.glob("sha256/*/*"):

@@ -299,6 +299,7 @@ def _publish(
         files = dict(zip(names, uploaded, strict=True))
     finally:
         pool.shutdown(cancel_futures=True)
+        job.cache.trim()
     manifest = Manifest(
         step=step.name,
         fingerprint=fingerprint,
@@ -321,7 +322,7 @@ def _upload(step: Step, fingerprint: str, name: str, path: Path, job: Job) -> Fi
     key = artifact_key(step.name, fingerprint, f"{sha256[:16]}/{name}")
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     reference = patiently(lambda: job.store.upload(path, key, sha256, content_type))
-    job.cache.add(path, sha256)
+    job.cache.move_in(path, sha256)
     return reference
 
 

@@ -103,6 +103,23 @@ def test_the_least_recently_used_files_go_first(tmp_path: Path) -> None:
     assert left == {b"new", b"mid", b"now"}
 
 
+def test_of_many_files_moved_in_the_cache_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, looks = Cache(tmp_path, limit=1_000_000), []
+    glob = Path.glob
+    monkeypatch.setattr(
+        Path, "glob", lambda path, pattern: looks.append(path) or glob(path, pattern)
+    )
+    for number in range(5):
+        with cache.incoming() as file:
+            file.write_bytes(bytes([number]))
+            cache.move_in(file, sha256(bytes([number])))
+    assert not looks
+    cache.trim()
+    assert len(looks) == 1
+
+
 def test_a_file_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
     cache = Cache(tmp_path, limit=1)
     used = put(cache, b"used")
