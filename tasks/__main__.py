@@ -101,10 +101,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URI",
         help="s3://BUCKET/artifacts/train_transfer/.../manifest.json, or RUN_ID/train_transfer",
     )
-    predict.add_argument("--top", type=int, default=5, help="how many classes; 5 by default")
+    predict.add_argument("--top", type=_count, default=5, help="how many classes; 5 by default")
     predict.add_argument("--json", action="store_true", help="one JSON object for each photo")
     predict.add_argument("photos", nargs="+", metavar="PHOTO", help="files, of any format")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of classes: give 1 or more")
+    return int(text)
 
 
 def _log_lines(stream: TextIO) -> None:

@@ -44,15 +44,21 @@ def predict(model: str, photos: Sequence[str], top: int, as_json: bool) -> int:
         InputError: there is no such training, or its weights cannot be used.
     """
     training = _training(model)
+    # A few photos need no GPU, and a training may want all of it.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     with hushed():
         from tasks.train.saved import trained_network  # TensorFlow: not before it is needed
 
         network = trained_network(training)
     classes = training.facts["classes"]
     usable = _Prepared(training.facts["image_size"], training.facts["fit"])
-    for names, pixels in usable.batches(photos):
-        for name, probabilities in zip(names, network.predict_on_batch(pixels), strict=True):
-            print(_answer(name, np.asarray(probabilities), classes, top, as_json), flush=True)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any file name
+    try:
+        for names, pixels in usable.batches(photos):
+            for name, probabilities in zip(names, network.predict_on_batch(pixels), strict=True):
+                print(_answer(name, np.asarray(probabilities), classes, top, as_json), flush=True)
+    except BrokenPipeError:  # whoever read them has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return os.EX_DATAERR if usable.refused else os.EX_OK
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tasks.contract.config import Config
 from tasks.contract.store import Store
+from tasks.registry import STEP_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -151,6 +152,20 @@ def test_a_step_before_its_input_says_which_to_run_first(store: Store, tmp_path:
     answer = tasks("preprocess", "--run-id", "r1", cache=tmp_path)
     assert answer.returncode == os.EX_DATAERR
     assert "no result of 'fetch'" in the_error_of(answer)
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    answer = tasks("--help", cache=tmp_path)
+    assert answer.returncode == 0
+    listed = {line.split()[0] for line in answer.stdout.splitlines() if line.startswith("    ")}
+    assert {*STEP_NAMES, "predict"} <= listed
+
+
+@pytest.mark.parametrize("top", ["0", "-1", "x", "1.5"])
+def test_a_number_of_classes_that_is_none_is_told(top: str, tmp_path: Path) -> None:
+    answer = tasks("predict", "--model", "r1/train_transfer", f"--top={top}", "x", cache=tmp_path)
+    assert answer.returncode == 2
+    assert f"'{top}' is no number of classes: give 1 or more" in answer.stderr
 
 
 FROM_STDIN = (*FETCH, "--environment-from-stdin")

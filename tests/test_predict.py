@@ -76,6 +76,19 @@ def test_a_network_says_what_it_said_in_its_test(
     assert "page.jpg: not an image" in other.stderr
     assert "gone.jpg: No such file" in other.stderr
 
+    # Whoever reads only the beginning is not shown how Python ends.
+    command = f"{sys.executable} -m tasks predict --model r1/train_transfer --top 1 "
+    command += " ".join([f"'{files[0]}'"] * 40) + " | head -n 1"
+    short = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=os.environ | {"WILDLIFE_CACHE": str(tmp_path / "empty")},
+        capture_output=True,
+        text=True,
+    )
+    assert short.stdout.splitlines() == [str(files[0])]
+    assert "Error" not in short.stderr
+
 
 @pytest.mark.parametrize(
     ("model", "complaint"),
