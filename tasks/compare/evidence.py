@@ -86,6 +86,12 @@ class Weights(_Facts):
     sha256: str = ""
 
 
+class Recipe(_Facts):
+    """How a network was trained, by name; see ``tasks.train.recipes``."""
+
+    name: str = "unknown"
+
+
 class ArmFacts(_Facts):
     """What a training step states."""
 
@@ -95,6 +101,7 @@ class ArmFacts(_Facts):
     batch_size: int
     learning_rate: float
     optimizer: str
+    recipe: Recipe = Recipe()
     parameters: Parameters
     weights: Weights
 
@@ -102,11 +109,13 @@ class ArmFacts(_Facts):
 class ArmMeasurements(_Facts):
     """Wall-clock times and rates of a training step; ``seconds`` is the whole step's.
 
-    ``resumed`` tells how often the training went on from a checkpoint: ``seconds`` is then of the
-    last of so many processes and one more, and ``train_seconds`` of all.
+    ``shared_seconds`` of ``train_seconds`` were spent by earlier runs, on features that this one
+    found. ``resumed`` tells how often the training went on from a checkpoint: ``seconds`` is then
+    of the last of so many processes and one more, and ``train_seconds`` of all.
     """
 
     resumed: int = 0
+    shared_seconds: float = 0.0
     seconds: float | None = None
     train_seconds: float | None = None
     feature_seconds: float | None = None

@@ -50,18 +50,21 @@ class ArmSummary(_Part):
     """One network: how it was trained, what that cost and what it can do. Times in seconds.
 
     ``seconds`` is the whole step's time, ``train_seconds`` the training's alone. A training that
-    ``resumed`` from a checkpoint had several processes: ``seconds`` is of the last one only.
+    ``resumed`` from a checkpoint had several processes: ``seconds`` is of the last one only. Of
+    ``train_seconds``, ``shared_seconds`` were spent by earlier runs, on features that were found.
     """
 
     architecture: str
     weights: Weights
     parameters: Parameters
+    recipe: str
     epochs: int
     batch_size: int
     learning_rate: float
     optimizer: str
     device: str
     resumed: int
+    shared_seconds: float
     seconds: float | None
     train_seconds: float | None
     feature_seconds: float | None
@@ -254,6 +257,7 @@ def _arm_summary(arm: Arm, evidence: Evidence) -> ArmSummary:
         architecture=facts.architecture,
         weights=facts.weights,
         parameters=facts.parameters,
+        recipe=facts.recipe.name,
         epochs=facts.epochs,
         batch_size=facts.batch_size,
         learning_rate=facts.learning_rate,

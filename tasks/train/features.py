@@ -56,12 +56,14 @@ class FeatureSets:
     Attributes:
         train: one array for each view, the photos themselves first.
         computed: how many of the views were not there already.
+        shared_seconds: what the others took when they were computed.
     """
 
     train: list[Features]
     validation: Features
     test: Features
     computed: int
+    shared_seconds: float
 
 
 def features_of(
@@ -105,6 +107,7 @@ def features_of(
         _read(artifacts[0], "validation"),
         _read(artifacts[0], "test"),
         computed,
+        sum(float(artifact.manifest.measurements["seconds"]) for artifact, found in parts if found),
     )
 
 

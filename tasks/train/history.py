@@ -65,7 +65,7 @@ class History(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds of training so far, also of earlier processes; 0 before it began."""
+        """Wall-clock seconds of training so far, also of others; 0 before it began."""
         running = 0.0 if self._began is None else time.monotonic() - self._began
         return self._seconds_before + running
 
@@ -88,6 +88,10 @@ class History(keras.callbacks.Callback):
         """Start the clock; Keras' ``fit`` does, unless training began with something else."""
         if self._began is None:
             self._began = time.monotonic()
+
+    def count_in(self, seconds: float) -> None:
+        """Count what other runs spent on a part of this training, for it would cost that again."""
+        self._seconds_before += seconds
 
     def go_on_from(self, epochs: list[Epoch], batches: int, seconds: float) -> None:
         """Take over what an earlier process trained, before ``fit``."""

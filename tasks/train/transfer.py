@@ -63,6 +63,7 @@ def train_transfer(job: Job) -> Facts:
             recipe.views,
             recipe.smallest_view,
         )
+        history.count_in(features.shared_seconds)
         feature_seconds = history.seconds
         head = new_head(len(data.classes))
         network = whole_network(backbone.base, head, data.image_size)
@@ -79,6 +80,7 @@ def train_transfer(job: Job) -> Facts:
     train_seconds = history.seconds
     job.measurements |= {
         "features_computed": features.computed,
+        "shared_seconds": round(features.shared_seconds, 3),
         "feature_seconds": round(feature_seconds, 3),
         "head_seconds": round(train_seconds - feature_seconds, 3),
         "train_seconds": round(train_seconds, 3),

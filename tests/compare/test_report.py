@@ -300,3 +300,17 @@ def test_a_training_that_was_interrupted_says_so_beside_its_times(
     assert "2 times" in text
     assert "42 s (the last process)" in text.replace("\u00a0", " ")
     assert "| 2 times | – |" in read_report("report.md")
+
+
+def test_features_of_an_earlier_run_are_told_beside_the_whole_step(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.publish("run-1", store, cache, Config())
+    key = "runs/run-1/train_transfer.json"
+    record = json.loads(store.read(key) or b"")
+    record["manifest"]["measurements"] |= {"shared_seconds": 30.0, "seconds": 9.0}
+    store.write(key, json.dumps(record).encode())
+    run_step(STEP, Config(), "run-1", store, cache)
+    text = Page(read_report("index.html")).text.replace("\u00a0", " ")
+    assert "9.0 s (features of an earlier run)" in text
+    assert "(features of an earlier run)" in read_report("report.md")

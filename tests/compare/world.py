@@ -172,6 +172,7 @@ class World:
             "epochs": self.epochs,
             "batch_size": 16,
             "learning_rate": 0.001,
+            "recipe": {"name": "tuned", "epochs": 3},
             "optimizer": "Adam",
             "parameters": {"total": 4_049_571 + 1281 * classes, "trained": trained},
             "photos": {"train": 1, "validation": 1, "test": 1},

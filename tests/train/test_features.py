@@ -45,6 +45,21 @@ def test_a_run_that_trains_another_head_finds_the_features(
     assert computed(store, cache, "r5", force=True) == 2
 
 
+def test_features_that_were_there_cost_what_they_cost_before(
+    store: Store, cache: Cache, prepared: Prepared
+) -> None:
+    """Or the report would say that a network is trained in no time."""
+    times = []
+    for run_id, epochs in (("r1", 2), ("r2", 3)):
+        prepared.publish(store, cache, run_id)
+        config = Config.parse(OPTIONS | {"transfer_epochs": epochs})
+        times.append(run_step(TRANSFER, config, run_id, store, cache).manifest.measurements)
+    first, again = times
+    assert again["features_computed"] == 0
+    assert again["feature_seconds"] > 0.7 * first["feature_seconds"] > 1
+    assert again["train_seconds"] > again["feature_seconds"]
+
+
 def test_each_view_has_features_of_its_own(store: Store, cache: Cache, prepared: Prepared) -> None:
     prepared.publish(store, cache)
     assert computed(store, cache, "r1", feature_views=3) == 3
