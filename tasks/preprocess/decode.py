@@ -257,13 +257,21 @@ def _stopped(error: Exception) -> UnusableError:
 def _upright_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB: transparency on white, 16-bit grey scaled down, the camera's rotation applied."""
     orientation = _orientation(image)
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey, which Pillow would clip to white, in 8 bits, its transparent shade in white."""
+    shades = np.asarray(image)
+    grey = (shades >> 8).astype(np.uint8)
+    grey[shades == image.info.get("transparency")] = 255
+    return Image.fromarray(grey)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -79,6 +79,14 @@ def test_what_is_transparent_is_white(mode: str) -> None:
     assert decode(content, SIZE).pixels.min() == 255
 
 
+def test_the_transparent_shade_of_sixteen_bit_grey_is_white() -> None:
+    grey = np.full((40, 40), 0x1234, np.uint16)
+    grey[:, 20:] = 0x1200  # the same in eight bits
+    pixels = decode(encoded(Image.fromarray(grey), transparency=0x1234), 40).pixels
+    assert (pixels[:, :18] == 255).all()
+    assert (pixels[:, 22:] == 0x12).all()
+
+
 TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
