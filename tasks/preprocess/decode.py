@@ -43,11 +43,13 @@ _MOST_SCANS = 200
 #: How libjpeg's complaints begin that tell of wrong pixels.
 _CORRUPT = "Corrupt JPEG data"
 _EXIF_ORIENTATION = 0x0112
-_EXIF_SEGMENT = b"Exif\x00\x00"
-#: A marker: its code comes after any number of bytes that fill up.
-_MARKER = re.compile(rb"\xff+[^\xff]", re.DOTALL)
-#: The marker after which a JPEG's coded pixels begin.
+#: A JPEG's segments begin with any number of bytes of ones and a marker: of EXIF, which has a sign
+#: of its own besides, or of the coded pixels.
+_FILLING = re.compile(rb"\xff+")
+_EXIF, _EXIF_SIGN = b"\xe1", b"Exif\0\0"
 _SCAN = b"\xda"
+#: So far is EXIF looked for; colour profiles, the largest metadata, have 255 segments at most.
+_MOST_SEGMENTS = 10_000
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -156,7 +158,7 @@ def _scaled_jpeg(content: bytes, side: int, min_side: int) -> _Picture | None:
         _whole(content, min_side)  # it may be cut short as well, which says more
         raise UnusableError("damaged", str(error)) from error
     is_scaled = pixels.shape[0] < height
-    turn = _UPRIGHT.get(_jpeg_orientation(content))
+    turn = _turn(_exif_of_jpeg(content))
     if turn is not None:
         pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
         if turn in (  # those that lay a standing photo down
@@ -171,26 +173,21 @@ def _scaled_jpeg(content: bytes, side: int, min_side: int) -> _Picture | None:
     return _Picture(digest.hexdigest(), width, height, pixels, is_scaled)
 
 
-def _jpeg_orientation(content: bytes) -> int:
-    if not _has_exif(content):
-        return 1
-    try:
-        return _orientation(Image.open(io.BytesIO(content), formats=("JPEG",)))
-    except Exception:  # noqa: BLE001 what Pillow makes of metadata does not spoil the pixels
-        return 1
-
-
-def _has_exif(content: bytes) -> bool:
-    """Whether a segment before the coded pixels is EXIF; Pillow would take longer to look."""
+def _exif_of_jpeg(content: bytes) -> bytes:
+    """Its EXIF, if a segment before the coded pixels is that; Pillow would take longer to look."""
     place = 2
-    while found := _MARKER.match(content, place):
-        code = found.end() - 1
-        if content[code : code + 1] == _SCAN:
-            return False
-        if content.startswith(_EXIF_SEGMENT, code + 3):
-            return True
-        place = code + 1 + int.from_bytes(content[code + 1 : code + 3])
-    return False
+    for _ in range(_MOST_SEGMENTS):
+        filled = _FILLING.match(content, place)
+        if filled is None:
+            break
+        marker = filled.end()
+        size = int.from_bytes(content[marker + 1 : marker + 3])
+        if content.startswith(_SCAN, marker):
+            break
+        if content.startswith(_EXIF, marker) and content.startswith(_EXIF_SIGN, marker + 3):
+            return content[marker + 3 : marker + 1 + size]
+        place = marker + 1 + size
+    return b""
 
 
 def _whole(content: bytes, min_side: int) -> _Picture:
@@ -256,14 +253,14 @@ def _stopped(error: Exception) -> UnusableError:
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB: transparency on white, 16-bit grey scaled down, the camera's rotation applied."""
-    orientation = _orientation(image)
+    turn = _turn(image.info.get("exif", b""))
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+    return image if turn is None else image.transpose(turn)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -274,8 +271,15 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey)
 
 
-def _orientation(image: Image.Image) -> int:
+def _turn(exif: bytes) -> Image.Transpose | None:
+    """What makes a photo upright.
+
+    Pillow's own ``getexif`` heeds XMP where EXIF is silent. Browsers and other viewers do not, so
+    that whoever made the archive saw such a photo as it is stored.
+    """
+    found = Image.Exif()
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        found.load(exif)
+        return _UPRIGHT.get(int(found.get(_EXIF_ORIENTATION, 1)))
     except Exception:  # noqa: BLE001 broken EXIF raises anything, and does not spoil the pixels
-        return 1
+        return None

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tasks.preprocess.decode import FORMATS, MAX_PIXELS, UnusableError, decode
 from tasks.preprocess.near_duplicates import perceptual_hashes
@@ -30,6 +31,12 @@ def difference(content: bytes, expected: Image.Image, size: int = SIZE) -> float
     pixels = decode(content, size).pixels.astype(float)
     wanted = expected.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
     return float(np.abs(pixels - np.asarray(wanted, dtype=float)).mean())
+
+
+def text_of(key: str, value: str) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(key, value)
+    return info
 
 
 @pytest.mark.parametrize(
@@ -142,6 +149,24 @@ def test_the_cameras_rotation_is_found_behind_other_metadata() -> None:
     assert difference(plain[:2] + remark + plain[2:], LARGE, 224) < 3
 
 
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(PICTURE, "JPEG", quality=95, xmp=XMP),
+        encoded(PICTURE, "JPEG", quality=95, xmp=XMP, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
+        encoded(PICTURE.convert("CMYK"), "JPEG", quality=95, xmp=XMP),
+        encoded(PICTURE, "PNG", pnginfo=text_of("XML:com.adobe.xmp", XMP.decode())),
+        encoded(PICTURE, "WEBP", quality=95, xmp=XMP),
+    ],
+    ids=["JPEG", "JPEG with EXIF", "CMYK", "PNG", "WEBP"],
+)
+def test_a_rotation_that_only_xmp_tells_of_is_heeded_in_no_format(content: bytes) -> None:
+    assert difference(content, PICTURE) < 6
+
+
 def test_bytes_that_fill_up_before_exif_do_not_hide_it() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -150,6 +175,17 @@ def test_bytes_that_fill_up_before_exif_do_not_hide_it() -> None:
     for filling in (3, 1 << 20):
         filled = content[:place] + b"\xff" * filling + content[place:]
         assert difference(filled, PICTURE) < 6
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\xe0\0\2"], ids=["bytes", "segments"])
+def test_megabytes_that_fill_up_cost_no_time(filling: bytes) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(PICTURE, "JPEG", exif=exif)
+    place = content.index(b"\xff\xe1")
+    started = time.process_time()
+    decode(content[:place] + filling * ((16 << 20) // len(filling)) + content[place:], SIZE)
+    assert time.process_time() - started < 0.7
 
 
 def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
