@@ -185,7 +185,7 @@ def test_megabytes_that_fill_up_cost_no_time(filling: bytes) -> None:
     place = content.index(b"\xff\xe1")
     started = time.process_time()
     decode(content[:place] + filling * ((16 << 20) // len(filling)) + content[place:], SIZE)
-    assert time.process_time() - started < 0.7
+    assert time.process_time() - started < 1
 
 
 def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:

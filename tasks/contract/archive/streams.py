@@ -13,6 +13,9 @@ from tasks.contract.archive.members import unreadable
 from tasks.contract.errors import InputError
 
 _CHUNK = 1 << 18
+#: Several compressed files after one another, as parallel compressors write them, count as one. To
+#: begin each takes time, so that they must on the whole hold a tar's block each; a few need not.
+_LEAST_PART, _SMALL_PARTS = 512, 10_000
 #: Memory for decompressing xz; ``xz -9`` takes a fourth of it.
 _XZ_MEMORY = 256 << 20
 
@@ -106,7 +109,7 @@ class CompressedStream:
 
 
 class _Decompressed(io.RawIOBase):
-    """What a compressed file holds; several compressed files after one another count as one."""
+    """What a compressed file holds, in however many parts."""
 
     def __init__(
         self, file: BinaryIO, new_decompressor: Callable[[], Any], limit: int, name: str
@@ -116,6 +119,8 @@ class _Decompressed(io.RawIOBase):
         self._decompressor = new_decompressor()
         self._limit = limit
         self._name = name
+        self._parts = 1
+        self._size = 0
 
     def readable(self) -> bool:
         return True
@@ -131,6 +136,11 @@ class _Decompressed(io.RawIOBase):
                     rest = self._file.read(_CHUNK)
                 if not rest:
                     return 0
+                self._parts += 1
+                if self._parts > _SMALL_PARTS + self._size // _LEAST_PART:
+                    raise unreadable(
+                        self._name, "it is compressed in many more parts than any program makes"
+                    )
                 self._decompressor = decompressor = self._new_decompressor()
             elif decompressor.needs_input:
                 rest = self._file.read(_CHUNK)
@@ -139,8 +149,8 @@ class _Decompressed(io.RawIOBase):
             else:
                 rest = b""
             content = decompressor.decompress(rest, len(buffer))
-        self._limit -= len(content)
-        if self._limit < 0:
+        self._size += len(content)
+        if self._size > self._limit:
             raise InputError(
                 f"{self._name} decompresses to more than its size and the limits allow: give "
                 "another archive, or raise max_archive_gb or max_compression_ratio"

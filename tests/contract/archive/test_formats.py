@@ -117,6 +117,16 @@ def test_several_compressed_files_after_one_another_are_one(write, kind: str) ->
     assert contents_of(write(padding.join([*compressed, b""]))) == PHOTOS
 
 
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_many_compressed_files_after_one_another_are_read(write, kind: str) -> None:
+    """As block compressors write them, each with something that is to be skipped."""
+    content = tarred({"bear/1.jpg": os.urandom(1000) * 1000})
+    note = b"\x50\x2a\x4d\x18\4\0\0\0note" if kind == "tar.zst" else COMPRESSED[kind](b"")
+    parts = [content[start : start + 4096] for start in range(0, len(content), 4096)]
+    compressed = b"".join(note + COMPRESSED[kind](part) for part in parts)
+    assert set(contents_of(write(compressed))) == {"bear/1.jpg"}
+
+
 def test_a_zip_behind_a_program_that_unpacks_it_is_a_zip(write) -> None:
     assert contents_of(write(b"#!/bin/sh\n" * 100 + zipped(PHOTOS))) == PHOTOS
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -250,6 +251,31 @@ def test_a_tar_that_expands_absurdly_is_stopped_early(tmp_path: Path, kind: str)
     said, grown = surveyed(tmp_path / "bomb")
     assert said.startswith("a decompresses to more than its size and the limits allow: give ano")
     assert grown < 50
+
+
+SKIPPED = b"\x50\x2a\x4d\x18" + bytes(4)  # a frame of zstd that holds nothing by definition
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [COMPRESSED["tar.gz"](b"")],
+        [COMPRESSED["tar.bz2"](b"")],
+        [COMPRESSED["tar.xz"](b"")],
+        [COMPRESSED["tar.zst"](b"")],
+        [SKIPPED],
+        [COMPRESSED["tar.zst"](b""), bytes(100)],
+        [COMPRESSED["tar.zst"](bytes(1))],
+    ],
+    ids=["gz", "bz2", "xz", "zst", "zst to be skipped", "zst and zeros", "zst of a byte each"],
+)
+def test_endless_parts_of_hardly_anything_are_refused_soon(write, parts: list[bytes]) -> None:
+    content = b"".join(parts)
+    path = write(content * ((8 << 20) // len(content)))
+    started = time.process_time()
+    with pytest.raises(InputError, match=r"not a readable archive \(it is compressed in many more"):
+        entries_of(path)
+    assert time.process_time() - started < 3
 
 
 def test_an_xz_that_wants_much_memory_is_refused(tmp_path: Path) -> None:
