@@ -5,6 +5,7 @@ shell, a container engine) knows whether trying again can help without reading t
 """
 
 import os
+from collections.abc import Sequence
 
 
 class StepError(Exception):
@@ -46,3 +47,12 @@ class UnavailableError(StepError):
 FINAL_EXIT_CODES = frozenset(
     error.exit_code for error in (ConfigurationError, InputError, AccessDeniedError)
 )
+
+#: The most things that one line names.
+_NAMED = 10
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, and how many there are besides: a line must stay one to read."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

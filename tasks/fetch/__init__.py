@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tasks.contract.archive import Entry, open_archive
 from tasks.contract.config import FetchOptions
-from tasks.contract.errors import InputError
+from tasks.contract.errors import InputError, listed
 from tasks.contract.pace import Pace, megabytes
 from tasks.contract.photos import REFUSED_FILE, write_rows
 from tasks.contract.step import Facts, Job, Step
@@ -77,11 +77,10 @@ def archive_head(store: Store, key: str) -> ObjectHead:
     head = store.head(key)
     if head is not None:
         return head
-    found = [other.key for other in store.list("datasets/")]
-    listed = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    found = listed([other.key for other in store.list("datasets/")])
     raise InputError(
         f"there is no archive {key!r} in bucket {store.bucket!r}, whose datasets/ holds "
-        f"{listed or 'nothing'}: upload it there, or set the option 'archive' to the right key"
+        f"{found or 'nothing'}: upload it there, or set the option 'archive' to the right key"
     )
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from tasks.contract.archive import Survey
 from tasks.contract.config import PreprocessOptions
-from tasks.contract.errors import InputError
+from tasks.contract.errors import InputError, listed
 from tasks.contract.photos import Refusal
 from tasks.preprocess.records import Place
 
@@ -94,12 +94,10 @@ def require_usable(
     few = {name: n for name, n in count.items() if n < options.min_photos_per_class}
     if few:
         _list_refused([refusal for refusal in refused if refusal.class_name in few])
-        listed = ", ".join(f"{name!r} has {n}" for name, n in islice(few.items(), _NAMED))
-        if len(few) > _NAMED:
-            listed += f" and {len(few) - _NAMED:,} more"
+        names = listed([f"{name!r} has {n}" for name, n in few.items()])
         raise InputError(
             f"these classes have fewer than {options.min_photos_per_class} usable photos: "
-            f"{listed}: add photos, remove their folders, or lower min_photos_per_class"
+            f"{names}: add photos, remove their folders, or lower min_photos_per_class"
         )
 
 

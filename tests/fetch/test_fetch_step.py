@@ -169,7 +169,7 @@ def test_an_archive_replaced_just_as_the_step_begins_is_told(
     [
         ([], "holds nothing"),
         (["b.zip", "a.zip"], "holds datasets/a.zip, datasets/b.zip:"),
-        (list("abcdefg"), "datasets/d, datasets/e and 2 more:"),
+        (list("abcdefghijkl"), "datasets/i, datasets/j and 2 more:"),
     ],
 )
 def test_a_missing_archive_is_named_with_what_is_there_instead(

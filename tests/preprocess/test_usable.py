@@ -2,11 +2,15 @@
 
 from collections import defaultdict
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.contract.archive import Entry, Survey
+from tasks.contract.config import PreprocessOptions
+from tasks.contract.errors import InputError
 from tasks.preprocess.records import Place
-from tasks.preprocess.usable import Usable, settle_exact_duplicates
+from tasks.preprocess.usable import Usable, require_usable, settle_exact_duplicates
 
 
 def usable(entry: str, class_name: str, photo: str) -> Usable:
@@ -37,3 +41,9 @@ def test_of_equal_photos_one_stays_unless_their_labels_contradict(photos: list[U
         assert refusal.same_as != refusal.entry
         assert refusal.same_as in entries[row.photo]
         assert repr(refusal.same_as) in refusal.detail
+
+
+def test_of_thousands_of_small_classes_one_line_names_ten() -> None:
+    entries = [Entry(f"{n:04}/1.jpg", f"{n:04}", 1, n) for n in range(2000)]
+    with pytest.raises(InputError, match=r": '0000' has 0, .*'0009' has 0 and 1,990 more: add pho"):
+        require_usable(Survey(entries, []), [], [], PreprocessOptions())
