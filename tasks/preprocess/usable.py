@@ -4,7 +4,6 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from tasks.contract.archive import Survey
 from tasks.contract.config import PreprocessOptions
@@ -16,8 +15,6 @@ log = logging.getLogger(__name__)
 
 #: The most refused photos that a failing step lists in its log.
 _LISTED = 200
-#: The most classes that an error's one line names.
-_NAMED = 20
 
 
 @dataclass(frozen=True)
