@@ -15,9 +15,13 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tasks.contract.config import SPLITS, Split
 from tasks.contract.errors import InputError
+
+#: Where the search for a way to complete classes ends: a second or so, and a stack's depth.
+_MOST_STEPS, _MOST_HELD = 10_000, 400
 
 
 @dataclass
@@ -81,7 +85,7 @@ def assign_splits(
             group.photo, group.draw, group.split = photo, drawn, shares.split_of(drawn)
         if class_name is not None:
             group.classes.add(class_name)
-    _complete_classes(groups.values(), shares)
+    _Completion(groups.values(), shares).complete()
     return [(groups[component].photo, groups[component].split) for component in components]
 
 
@@ -91,38 +95,96 @@ def draw(seed: int, photo: str) -> float:
     return (int.from_bytes(digest[:8]) >> 11) / 2**53
 
 
-def _complete_classes(groups: Iterable[_Group], shares: Shares) -> None:
-    """Where a class has no photo in a split, move the group that drew nearest to that split."""
-    members: dict[str, list[_Group]] = defaultdict(list)
-    for group in groups:
-        for class_name in group.classes:
-            members[class_name].append(group)
-    count = {name: Counter(group.split for group in own) for name, own in members.items()}
+class _Completion:
+    """Groups and their splits, on the way to every class being in every split."""
 
-    def can_leave(group: _Group) -> bool:
-        return all(count[name][group.split] > 1 for name in group.classes)
+    def __init__(self, groups: Iterable[_Group], shares: Shares) -> None:
+        self._shares = shares
+        self._members: dict[str, list[_Group]] = defaultdict(list)
+        for group in groups:
+            for class_name in group.classes:
+                self._members[class_name].append(group)
+        self._count = {
+            name: Counter(group.split for group in own) for name, own in self._members.items()
+        }
+        self._missing = {
+            (name, split)
+            for name, count in self._count.items()
+            for split in SPLITS
+            if not count[split]
+        }
+        self._held: set[str] = set()
+        self._steps = 0
 
-    for class_name in sorted(members):
-        for split in SPLITS:
-            if count[class_name][split]:
-                continue
-            movable = [group for group in members[class_name] if can_leave(group)]
-            if not movable:
+    def complete(self) -> None:
+        """Where a class has no photo in a split, move the group that drew nearest to that split.
+
+        Raises:
+            InputError: a class has too few different photos.
+        """
+        for class_name in sorted(self._members):
+            for split in SPLITS:
+                if (class_name, split) in self._missing:
+                    self._move_nearest(class_name, split)
+        if self._missing:
+            class_name, _ = min(self._missing)
+            if not self._search():
                 raise InputError(
                     f"class {class_name!r} has too few different photos "
-                    f"({len(members[class_name])}, near duplicates counted once) to be in train, "
-                    "validation and test: add photos, or lower near_duplicate_bits"
+                    f"({len(self._members[class_name])}, near duplicates counted once) to be in "
+                    "train, validation and test: add photos, or lower near_duplicate_bits"
                 )
-            # A group leaves test only if no other can: it may have been tested on before.
-            nearest = min(
-                movable,
-                key=lambda group: (
-                    group.split == "test",
-                    shares.distance(group.draw, split),
-                    group.photo,
-                ),
-            )
-            for name in nearest.classes:
-                count[name][nearest.split] -= 1
-                count[name][split] += 1
-            nearest.split = split
+
+    def _move_nearest(self, class_name: str, split: Split) -> None:
+        """If there is a group that no other split of its classes would miss."""
+        movable = [group for group in self._members[class_name] if self._can_leave(group)]
+        if movable:
+            self._move(min(movable, key=partial(self._reluctance, split)), split)
+
+    def _search(self) -> bool:
+        """Complete what is missing by moves that may make others necessary.
+
+        Groups that several classes share can be so few that one move after the other finds no way.
+        Of the groups of a class, one must be in the split that it misses: each is held there in
+        turn and the rest is completed around it, which finds a way if there is one. It can take
+        for ever, so that it is given up at some point.
+        """
+        if not self._missing:
+            return True
+        class_name, split = min(self._missing)
+        free = [group for group in self._members[class_name] if group.photo not in self._held]
+        for group in sorted(free, key=partial(self._reluctance, split)):
+            self._steps += 1
+            if self._steps > _MOST_STEPS or len(self._held) == _MOST_HELD:
+                break
+            before = group.split
+            self._move(group, split)
+            self._held.add(group.photo)
+            if self._search():
+                return True
+            self._move(group, before)
+            self._held.remove(group.photo)
+        return False
+
+    def _can_leave(self, group: _Group) -> bool:
+        return all(self._count[name][group.split] > 1 for name in group.classes)
+
+    def _reluctance(self, split: Split, group: _Group) -> tuple[bool, bool, float, str]:
+        """The least goes first. A group leaves test only if no other can: it may have been tested
+        on before."""
+        return (
+            not self._can_leave(group),
+            group.split == "test",
+            self._shares.distance(group.draw, split),
+            group.photo,
+        )
+
+    def _move(self, group: _Group, split: Split) -> None:
+        for name in group.classes:
+            count = self._count[name]
+            count[group.split] -= 1
+            if not count[group.split]:
+                self._missing.add((name, group.split))
+            count[split] += 1
+            self._missing.discard((name, split))
+        group.split = split

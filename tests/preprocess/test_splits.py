@@ -2,9 +2,12 @@
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import combinations, product
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.contract.config import SPLITS
@@ -129,6 +132,53 @@ def test_a_class_of_three_groups_has_one_in_each_split() -> None:
 def test_a_class_of_copies_is_refused_by_name() -> None:
     collection = [("bear", n % 2) for n in range(30)] + [("wolf", 10 + n) for n in range(30)]
     with pytest.raises(InputError, match=r"class 'bear' has too few different photos \(2, near"):
+        assigned(collection)
+
+
+TINY = st.lists(
+    st.sets(st.sampled_from("abc"), min_size=1), min_size=3, max_size=7
+)  # of each group its classes
+
+
+@settings(max_examples=1000, deadline=None)
+@given(TINY, st.integers(0, 2**31 - 1))
+def test_classes_are_completed_whenever_that_is_possible(groups: list[set[str]], seed: int) -> None:
+    collection = [(name, n) for n, classes in enumerate(groups) for name in sorted(classes)]
+
+    def complete(splits: Sequence[str]) -> bool:
+        found = defaultdict(set)
+        for split, classes in zip(splits, groups, strict=True):
+            for name in classes:
+                found[name].add(split)
+        return all(len(splits) == len(SPLITS) for splits in found.values())
+
+    try:
+        result = [split for _, split in assigned(collection, seed).values()]
+    except InputError:
+        assert not any(map(complete, product(SPLITS, repeat=len(groups))))
+        return
+    of_group = {component: split for (_, component), split in zip(collection, result, strict=True)}
+    assert complete([of_group[n] for n in range(len(groups))])
+
+
+def crowded(number: int) -> list[tuple[str, int]]:
+    """A small collection whose classes share many groups, so that some need help."""
+    random = Random(number)
+    groups = [random.sample("abcde", random.choice((1, 1, 2, 3))) for _ in range(24)]
+    return [(name, n) for n, classes in enumerate(groups) for name in classes]
+
+
+def test_classes_are_completed_the_same_way_for_ever() -> None:
+    """Changing this moves photos between the splits of everybody's archives."""
+    outcomes = [list(assigned(crowded(number)).values()) for number in range(300)]
+    digest = hashlib.sha256(repr(outcomes).encode()).hexdigest()
+    assert digest == "c5d799df9f66a33644dcfa02e43bf07a21d823758f2d330cbf392c537502dd3e"
+
+
+def test_a_search_for_splits_ends_soon() -> None:
+    """Of 15 groups each three are a class: no three splits suit all, in any of 3^15 ways."""
+    collection = [(f"{trio}", n) for trio in combinations(range(15), 3) for n in trio]
+    with pytest.raises(InputError, match=r"has too few different photos \(3, near"):
         assigned(collection)
 
 
