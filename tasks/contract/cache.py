@@ -6,6 +6,7 @@ result. The least recently used files go first when the folder outgrows its limi
 """
 
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -31,6 +32,10 @@ class Cache:
         self.root = root
         self.limit = limit
         self._in_use: set[Path] = set()
+        #: Bytes that may be added before the folder is looked through again.
+        self._room = 0
+        self._adding = Lock()
+        self._files = root / "sha256"
         self._work = root / "work"
         self._work.mkdir(parents=True, exist_ok=True)
 
@@ -98,21 +103,40 @@ class Cache:
         path = self._path(sha256)
         try:
             os.utime(path)
+            file = path.open("rb")
         except FileNotFoundError:
             yield self.fetch(sha256, name, download)
             return
         self._in_use.add(path)
-        with ThreadPoolExecutor(1, "sha256") as pool:
-            digest = pool.submit(sha256_of, path)
+        with file, ThreadPoolExecutor(1, "sha256") as pool:
+            digest = pool.submit(hashlib.file_digest, file, "sha256")
             try:
                 yield path
             finally:
-                if digest.result() != sha256:
+                if digest.result().hexdigest() != sha256:
                     path.unlink(missing_ok=True)
                     raise UnavailableError(
                         f"this machine's copy of {name} was damaged and is dropped: a retry "
                         "downloads it again"
                     )
+
+    @contextmanager
+    def evictions_told(self) -> Iterator[None]:
+        """For work with cached files: another process may drop one before it is opened.
+
+        Raises:
+            UnavailableError: instead of FileNotFoundError, if it is about such a file.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self._files not in Path(str(error.filename)).parents:
+                raise
+            raise UnavailableError(
+                f"a file was dropped from this machine's cache {self.root} before it could be "
+                "read: a retry downloads it again; a larger WILDLIFE_CACHE_GB lets the steps that "
+                "run at once keep what they need"
+            ) from error
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:
@@ -165,7 +189,7 @@ class Cache:
         return path
 
     def _path(self, sha256: str) -> Path:
-        return self.root / "sha256" / sha256[:2] / sha256
+        return self._files / sha256[:2] / sha256
 
     def _sweep(self) -> None:
         """Remove the folders whose process is gone."""
@@ -187,7 +211,7 @@ class Cache:
     def trim(self) -> None:
         """Drop the least recently used files of other steps until the limit holds."""
         files = []
-        for path in self.root.glob("sha256/*/*"):
+        for path in self._files.glob("*/*"):
             try:
                 status = path.stat()
             except FileNotFoundError:

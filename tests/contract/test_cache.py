@@ -67,6 +67,32 @@ def test_what_was_made_of_a_damaged_copy_is_not_published(cache: Cache) -> None:
     assert use(cache) == b"photo"
 
 
+def test_a_file_that_another_process_evicts_just_before_it_is_used_is_downloaded_again(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(cache, b"photo")
+    monkeypatch.setattr(os, "utime", lambda path: path.unlink())
+    assert use(cache) == b"photo"
+
+
+def test_a_file_that_another_process_evicts_before_it_is_opened_is_no_final_failure(
+    cache: Cache,
+) -> None:
+    path = put(cache, b"photo")
+    path.unlink()
+    with (
+        pytest.raises(UnavailableError, match=r"dropped from this .* larger WILDLIFE_CACHE_GB"),
+        cache.evictions_told(),
+    ):
+        path.read_bytes()
+    with (
+        cache.workspace("step") as folder,
+        pytest.raises(FileNotFoundError),
+        cache.evictions_told(),
+    ):
+        (folder / "of-the-step").read_bytes()
+
+
 def refuse(content: bytes) -> None:
     raise InputError(f"not usable: {content!r}")
 

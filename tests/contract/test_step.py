@@ -242,6 +242,20 @@ def test_a_step_reads_the_facts_and_files_of_its_inputs(store: Store, cache: Cac
     assert record.manifest.facts == {"facts": {"length": 3}, "file": "abc"}
 
 
+def test_an_input_that_another_process_evicts_before_it_is_read_is_no_final_failure(
+    store: Store, cache: Cache
+) -> None:
+    run_step(step_of(Counted()), CONFIG, "r1", store, cache)
+
+    def read(job: Job) -> Facts:
+        path = job.inputs["fetch"].path("deep/file.bin")
+        path.unlink()
+        return {"file": path.read_text()}
+
+    with pytest.raises(UnavailableError, match="a retry downloads it again"):
+        run_step(second(read), CONFIG, "r1", store, cache)
+
+
 def test_an_input_remade_to_the_same_bytes_changes_nothing(store: Store, cache: Cache) -> None:
     run_step(step_of(Counted()), CONFIG, "r1", store, cache)
     run_step(second(), CONFIG, "r1", store, cache)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
-from typing import Self
+from typing import BinaryIO, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -31,14 +31,15 @@ class DatasetCard(BaseModel):
 
 
 class Archive(ABC):
-    """An archive of class folders, open for reading. Use as a context manager.
+    """An archive of class folders, open for reading. Use as a context manager; closes the file.
 
     Attributes:
         name: what it is called in messages.
         format: ``zip``, ``tar``, ``tar.gz``, ``tar.bz2``, ``tar.xz`` or ``tar.zst``.
     """
 
-    def __init__(self, name: str, format_name: str, limits: ArchiveLimits) -> None:
+    def __init__(self, file: BinaryIO, name: str, format_name: str, limits: ArchiveLimits) -> None:
+        self._file = file
         self.name = name
         self.format = format_name
         self.limits = limits
@@ -47,10 +48,7 @@ class Archive(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @abstractmethod
-    def close(self) -> None: ...
+        self._file.close()
 
     def card(self) -> DatasetCard:
         """What the archive says of itself; an empty card if it says nothing usable."""

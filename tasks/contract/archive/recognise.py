@@ -26,33 +26,33 @@ _ZIP_ENTRY = b"PK\x03\x04"
 def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Archive:
     """Open an archive of any format that can be read.
 
+    It is opened once, for another process may evict it from the cache at any time; what is open
+    stays readable.
+
     Args:
         name: what to call it in messages.
 
     Raises:
         InputError: it is no archive, or a broken one.
-        UnavailableError: it vanished.
+        FileNotFoundError: it is not there, or not any more.
     """
+    file = path.open("rb")
     try:
-        return _opened(path, name, limits)
-    except FileNotFoundError:  # another process needed the cache's room
-        raise UnavailableError(
-            f"this machine's copy of {name} vanished: a retry downloads it again; if it happens "
-            "again, raise WILDLIFE_CACHE_GB"
-        ) from None
+        return _recognised(file, name, limits)
+    except BaseException:
+        file.close()
+        raise
 
 
-def _opened(path: Path, name: str, limits: ArchiveLimits) -> Archive:
-    with path.open("rb") as file:
-        beginning = file.read(tarfile.BLOCKSIZE)
-        is_zip = _is_zip(file)
+def _recognised(file: BinaryIO, name: str, limits: ArchiveLimits) -> Archive:
+    beginning = file.read(tarfile.BLOCKSIZE)
     for kind, magic in _COMPRESSED.items():
         if magic.match(beginning):
-            return CompressedTarArchive(path, kind, name, limits)
+            return CompressedTarArchive(file, kind, name, limits)
     if _is_tar(beginning):
-        return TarArchive(path, name, limits)
-    if is_zip:
-        return ZipArchive(path, name, limits)
+        return TarArchive(file, name, limits)
+    if _is_zip(file):
+        return ZipArchive(file, name, limits)
     if beginning.startswith(_ZIP_ENTRY):
         raise unreadable(name, "it begins like a zip and is cut short")
     raise unreadable(name, "it is neither a zip nor a tar")

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import BinaryIO
 
 from tasks.contract.archive.archive import Archive, is_card
 from tasks.contract.archive.members import EntryError, Fault, Member, unreadable
@@ -36,12 +36,8 @@ _SPARSE = Fault("sparse file", "parts of it are left out of the archive")
 class TarArchive(Archive):
     """A plain tar: its entries are read with ``pread``, by any number of threads at once."""
 
-    def __init__(self, path: Path, name: str, limits: ArchiveLimits) -> None:
-        super().__init__(name, "tar", limits)
-        self._file = path.open("rb")
-
-    def close(self) -> None:
-        self._file.close()
+    def __init__(self, file: BinaryIO, name: str, limits: ArchiveLimits) -> None:
+        super().__init__(file, name, "tar", limits)
 
     def readers(self, entries: Collection[Entry]) -> Iterator[tuple[Entry, Callable[[], bytes]]]:
         for entry in sorted(entries, key=lambda entry: entry.position):
@@ -66,22 +62,18 @@ class TarArchive(Archive):
 class CompressedTarArchive(Archive):
     """A tar compressed as a whole, which can only be read in sequence."""
 
-    def __init__(self, path: Path, kind: str, name: str, limits: ArchiveLimits) -> None:
-        """Open an archive.
+    def __init__(self, file: BinaryIO, kind: str, name: str, limits: ArchiveLimits) -> None:
+        """Take an open file.
 
         Args:
             kind: ``gz``, ``bz2``, ``xz`` or ``zst``.
         """
-        super().__init__(name, f"tar.{kind}", limits)
-        self._file = path.open("rb")
+        super().__init__(file, name, f"tar.{kind}", limits)
         self._kind = kind
         self._limit = min(
-            limits.archive_bytes, limits.expanded_bytes(os.fstat(self._file.fileno()).st_size)
+            limits.archive_bytes, limits.expanded_bytes(os.fstat(file.fileno()).st_size)
         )
         self._cards: dict[int, bytes] = {}
-
-    def close(self) -> None:
-        self._file.close()
 
     def readers(self, entries: Collection[Entry]) -> Iterator[tuple[Entry, Callable[[], bytes]]]:
         wanted = {entry.position: entry for entry in entries}

@@ -15,8 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from backports import zstd
 
@@ -46,27 +45,19 @@ _DAMAGED = (
 class ZipArchive(Archive):
     """Entries are read with ``pread``, which any number of threads may do at once."""
 
-    def __init__(self, path: Path, name: str, limits: ArchiveLimits) -> None:
-        """Open an archive and read its directory.
+    def __init__(self, file: BinaryIO, name: str, limits: ArchiveLimits) -> None:
+        """Read the directory of an open file.
 
         Raises:
             InputError: it is damaged, or has more entries than the limits allow.
         """
-        super().__init__(name, "zip", limits)
-        self._file = _Directory(path, name, limits)
+        super().__init__(file, name, "zip", limits)
         try:
-            with zipfile.ZipFile(self._file) as opened:
+            with zipfile.ZipFile(_Directory(file, name, limits)) as opened:
                 self._infos = sorted(opened.infolist(), key=lambda info: info.header_offset)
                 self._end = opened.start_dir
         except _DAMAGED as error:
-            self.close()
             raise unreadable(name, error) from error
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        self._file.close()
 
     def readers(self, entries: Collection[Entry]) -> Iterator[tuple[Entry, Callable[[], bytes]]]:
         for entry in sorted(entries, key=lambda entry: entry.position):
@@ -146,8 +137,8 @@ def _raw_name(info: zipfile.ZipInfo) -> bytes:
 class _Directory(io.FileIO):
     """Keeps ``zipfile`` from reading a directory that would fill the memory."""
 
-    def __init__(self, path: Path, name: str, limits: ArchiveLimits) -> None:
-        super().__init__(path)
+    def __init__(self, file: BinaryIO, name: str, limits: ArchiveLimits) -> None:
+        super().__init__(file.fileno(), closefd=False)
         self._name = name
         self._limits = limits
 

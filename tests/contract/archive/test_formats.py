@@ -4,6 +4,7 @@ import os
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -80,6 +81,27 @@ def test_entries_are_read_whole_by_many_threads(write, kind: str) -> None:
         readers = archive.readers(archive.survey().entries)
         found = list(pool.map(lambda item: (item[0].name, item[1]()), readers))
     assert found == list(files.items()), "in the order of the archive"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_archive_that_another_process_removes_once_it_was_opened_is_read(
+    write, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = write(FORMATS[kind](FILES))
+    real = Path.open
+
+    def open_and_remove(path: Path, *arguments: str) -> IO[Any]:
+        file = real(path, *arguments)
+        path.unlink()
+        return file
+
+    monkeypatch.setattr(Path, "open", open_and_remove)
+    assert contents_of(path) == PHOTOS
+
+
+def test_an_archive_that_is_gone_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_archive(tmp_path / "gone", "a", LIMITS)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
