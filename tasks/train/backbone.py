@@ -1,5 +1,6 @@
 """EfficientNet-B0 without its top, with the pretrained weights that an option names."""
 
+import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,7 @@ def load_weights(base: keras.Model, path: Path, name: str) -> None:
 
     Raises:
         InputError: it is no such file, or not one of all weights of this network.
+        FileNotFoundError: it is not there, or not any more.
     """
     load_all_weights(
         base,
@@ -112,11 +114,12 @@ def load_all_weights(network: keras.Model, path: Path, what: str, owner: str, re
             weight.assign(np.full(weight.shape, np.nan, np.float32))
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about those layers
-        # The cache names files by digest; Keras goes by the suffix.
-        link = Path(folder, "x.weights.h5" if _is_keras3(path) else "x.h5")
-        link.symlink_to(path.absolute())
+        # Keras goes by the suffix, which files of the cache have none of, and opens a path, which
+        # another process may evict meanwhile.
+        copy = Path(shutil.copyfile(path, Path(folder, "x")))
+        copy = copy.rename(copy.with_suffix(".weights.h5" if _is_keras3(copy) else ".h5"))
         try:
-            network.load_weights(link)
+            base.load_weights(copy)
         except Exception as error:  # HDF5, Keras and NumPy each raise their own
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{what} are not those of {owner} ({reason}): {remedy}") from error

@@ -40,15 +40,16 @@ def read_checkpoint(path: Path) -> Arrays:
 
     Raises:
         InputError: it is no such checkpoint, or holds more than arrays.
+        FileNotFoundError: it is not there, or not any more.
     """
-    try:
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        try:
             return _read(file)
-    except _UNREADABLE as error:
-        raise InputError(
-            f"{path.name} is no PyTorch checkpoint of plain arrays in the format before 1.6 "
-            f"({error or type(error).__name__}): put the published file in its place"
-        ) from error
+        except _UNREADABLE as error:
+            raise InputError(
+                f"{path.name} is no PyTorch checkpoint of plain arrays in the format before 1.6 "
+                f"({error or type(error).__name__}): put the published file in its place"
+            ) from error
 
 
 def _read(file: BinaryIO) -> Arrays:

@@ -150,6 +150,13 @@ def test_another_file_is_one_clear_line(layout: str, network: keras.Model, tmp_p
     assert len(str(caught.value)) < 500
 
 
+def test_a_file_that_is_gone_is_not_called_another_one(tmp_path: Path) -> None:
+    gone = tmp_path / "evicted-meanwhile"
+    with pytest.raises(FileNotFoundError) as caught:
+        load_weights(empty_base(32), gone, "s3://b/x")
+    assert str(caught.value.filename) == str(gone)
+
+
 @pytest.mark.parametrize("layer", ["batch_normalization_5", "conv2d", "normalization"])
 def test_a_file_that_lacks_a_layer_is_refused(
     layer: str, network: keras.Model, tmp_path: Path

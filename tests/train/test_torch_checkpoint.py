@@ -138,6 +138,11 @@ def test_another_file_is_refused(content: bytes, tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
+def test_a_file_that_is_gone_is_not_called_another_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_checkpoint(tmp_path / "evicted-meanwhile")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(cut=st.integers(0, 10_000), place=st.integers(0, 10_000), value=st.integers(0, 255))
 def test_damage_gives_arrays_or_one_clear_line(
