@@ -31,11 +31,8 @@ class Cache:
     def __init__(self, root: Path, limit: int = int(_DEFAULT_LIMIT_GB * 1e9)) -> None:
         self.root = root
         self.limit = limit
-        self._in_use: set[Path] = set()
-        #: Bytes that may be added before the folder is looked through again.
-        self._room = 0
-        self._adding = Lock()
         self._files = root / "sha256"
+        self._in_use: set[Path] = set()
         self._work = root / "work"
         self._work.mkdir(parents=True, exist_ok=True)
 

@@ -134,37 +134,9 @@ def run_step(step: Step, config: Config, run_id: str, store: Store, cache: Cache
     store.require_bucket()
     store.delete(record_key(run_id, step.name))
     upstream = {name: read_record(store, run_id, name).manifest for name in step.inputs}
-    inputs = {name: manifest.digest for name, manifest in upstream.items()}
-    external = step.external(store, options)
-    inputs |= external
-    fingerprint = fingerprint_of(step, options, inputs)
-
-    manifest = None if config.force else find_manifest(store, step.name, fingerprint)
-    cached = manifest is not None
-    if manifest is None:
-        log.info("%s: computing %s", step.name, fingerprint[:12])
-        artifacts = {name: Artifact(made, store, cache) for name, made in upstream.items()}
-        with cache.workspace(step.name) as folder:
-            output, scratch = folder / "output", folder / "scratch"
-            output.mkdir()
-            scratch.mkdir()
-            job = Job(
-                run_id=run_id,
-                fingerprint=fingerprint,
-                forced=config.force,
-                options=options,
-                inputs=artifacts,
-                output=output,
-                scratch=scratch,
-                store=store,
-                cache=cache,
-                external=external,
-            )
-            with cache.evictions_told():
-                facts = step.run(job)
-            job.measurements["seconds"] = round(time.monotonic() - clock, 3)
-            manifest = _publish(step, fingerprint, options, inputs, facts, job)
-            _remove(job.until_published, step, store)
+    manifest, cached = bring_about(
+        step, config.slice(step.options), upstream, run_id, store, cache, forced=config.force
+    )
     step.after(store, run_id, manifest)
     record = RunRecord(
         run_id=run_id,
@@ -230,7 +202,8 @@ def bring_about(
             cache=cache,
             external=external,
         )
-        facts = step.run(job)
+        with cache.evictions_told():
+            facts = step.run(job)
         job.measurements["seconds"] = round(time.monotonic() - clock, 3)
         manifest = _publish(step, fingerprint, options, inputs, facts, job)
         _remove(job.until_published, step, store)

@@ -107,6 +107,7 @@ def load_all_weights(network: keras.Model, path: Path, what: str, owner: str, re
 
     Raises:
         InputError: it has not.
+        FileNotFoundError: it is not there, or not any more.
     """
     # Keras may pass over a layer that a file lacks. What is not a number afterwards was not there.
     for weight in network.weights:
@@ -119,7 +120,7 @@ def load_all_weights(network: keras.Model, path: Path, what: str, owner: str, re
         copy = Path(shutil.copyfile(path, Path(folder, "x")))
         copy = copy.rename(copy.with_suffix(".weights.h5" if _is_keras3(copy) else ".h5"))
         try:
-            base.load_weights(copy)
+            network.load_weights(copy)
         except Exception as error:  # HDF5, Keras and NumPy each raise their own
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{what} are not those of {owner} ({reason}): {remedy}") from error

@@ -11,7 +11,6 @@ from tasks.contract.archive.members import unreadable
 from tasks.contract.archive.tars import CompressedTarArchive, TarArchive
 from tasks.contract.archive.zips import ZipArchive
 from tasks.contract.config import ArchiveLimits
-from tasks.contract.errors import UnavailableError
 
 _COMPRESSED = {
     "gz": re.compile(rb"\x1f\x8b\x08"),

@@ -9,7 +9,7 @@ from typing import IO, Any
 import pytest
 
 from tasks.contract.archive import DatasetCard, open_archive
-from tasks.contract.errors import InputError, UnavailableError
+from tasks.contract.errors import InputError
 from tests.contract.archive.made import (
     COMPRESSED,
     FORMATS,
@@ -66,11 +66,6 @@ def test_a_zip_that_does_not_say_how_names_are_encoded_is_read_as_other_programs
     content = zipped({f"a/{stand_in.decode()}/1.jpg": b"photo"}).replace(stand_in, raw)
     (entry,) = entries_of(write(content))
     assert entry.class_name == name
-
-
-def test_an_archive_that_vanished_is_worth_a_retry(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="copy of s3://b/k vanished: a retry downloads"):
-        open_archive(tmp_path / "gone", "s3://b/k", LIMITS)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
