@@ -95,9 +95,13 @@ def train_transfer(job: Job) -> Facts:
 
 
 def whole_network(base: keras.Model, head: keras.Model, image_size: int) -> keras.Model:
-    """Pixels 0..255 in, probabilities out; the base always in inference mode."""
+    """Pixels 0..255 in, probabilities out.
+
+    While it is fine-tuned, the base drops out as in training (a model passes its own mode on to its
+    layers), but its batch normalisations are frozen by ``thaw_top``.
+    """
     pixels = keras.Input((image_size, image_size, 3))
-    return keras.Model(pixels, head(base(pixels, training=False)), name="transfer")
+    return keras.Model(pixels, head(base(pixels)), name="transfer")
 
 
 def _train_head(
