@@ -2,6 +2,10 @@
 
     make run ARCHIVE=oregon_wildlife.zip OPTIONS="recipe=lab"
 
+To expect: on 1,139 photos of six species (760 for training, 200 test photos, weights ``lite0``) 51
+to 65 % from scratch (58.0 % measured) and 94 to 99 % with transfer (97.5 %): 95 % intervals of one
+training each. On another archive, other numbers.
+
 The lab itself reports 13 % from scratch and 91 % with transfer on Oregon Wildlife, 20 species. It
 had numbered its labels from 1, so that one class could never be right, and mixed its splits.
 """
