@@ -4,10 +4,8 @@ Each training is a process of its own, the steps by their command line, as in a 
 """
 
 import json
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,11 @@ import numpy as np
 
 import tasks.fetch
 import tasks.preprocess
+from benchmarks.alone import Taken, run_alone
 from benchmarks.figures import Figure, Target
 from benchmarks.photographs import write_archive
 from tasks.contract.cache import Cache
 from tasks.contract.config import SPLITS, Config
-from tasks.contract.manifest import RunRecord, record_key
 from tasks.contract.photos import PHOTOS_FILE, Photo, PhotoSet, read_rows
 from tasks.contract.step import Artifact, run_step
 from tasks.contract.store import Store, sha256_of
@@ -45,7 +43,7 @@ def figures(store: Store, folder: Path) -> Iterator[Figure]:
     for recipe, target in (("lab", Target("ratio", ">=", 10)), ("tuned", None)):
         options = {"recipe": recipe, "transfer_epochs": TRANSFER_EPOCHS, "weights": "lite0"}
         seconds, peak, made = bench.step("train_transfer", options)
-        views = made["facts"]["recipe"]["views"]
+        views = made.facts["recipe"]["views"]
         yield Figure.of_costs(
             f"transfer, {TRANSFER_EPOCHS} epochs, recipe {recipe} ({views} views), whole step, s "
             f"(plain: from {PLAIN_EPOCHS} epochs)",
@@ -69,7 +67,7 @@ def figures(store: Store, folder: Path) -> Iterator[Figure]:
     ):
         chosen = asked | {"scratch_epochs": SCRATCH_EPOCHS}
         _, peak, made = bench.step("train_scratch", chosen)
-        rates[name] = trained / made["measurements"]["train_seconds"]
+        rates[name] = trained / made.measurements["train_seconds"]
         yield Figure.of_rates(
             f"from scratch, recipe {name}, fit with its validation, photos/s",
             rates["plain"],
@@ -78,7 +76,7 @@ def figures(store: Store, folder: Path) -> Iterator[Figure]:
         )
         if name != "tuned":
             continue
-        waiting = 100 * made["measurements"]["waiting_share"]
+        waiting = 100 * made.measurements["waiting_share"]
         yield Figure.of_costs("time it waited for photos, %", None, waiting)
         yield Figure.of_costs("its peak memory, GB", None, peak, Target("ours", "<=", 4))
 
@@ -117,17 +115,7 @@ class _Bench:
         ends: list[float] = json.loads(answer.stdout.splitlines()[-1])
         return ends
 
-    def step(self, step: str, options: Mapping[str, Any]) -> tuple[float, float, dict[str, Any]]:
-        """Run a step; returns its seconds, its peak memory in GB and its manifest."""
-        config = json.dumps(self._config | dict(options))
-        command = [sys.executable, "-m", "tasks", step, "--run-id", _RUN, "--config", config]
-        environment = os.environ | {"WILDLIFE_CACHE": str(self._folder / "cache")}
-        began = time.monotonic()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{step} ended with {process.returncode}")
-        record = RunRecord.model_validate_json(self._store.read(record_key(_RUN, step)) or b"")
-        seconds = time.monotonic() - began
-        return seconds, usage.ru_maxrss * 1024 / 1e9, record.manifest.model_dump()
+    def step(self, step: str, options: Mapping[str, Any]) -> Taken:
+        """Run a step of the same run with these options."""
+        every = self._config | dict(options)
+        return run_alone(step, _RUN, every, self._store, self._folder / "cache", quiet=True)
