@@ -42,6 +42,11 @@ class RandomViews(keras.layers.Layer):
         self._always = always
         self.seeds = keras.random.SeedGenerator(seed)
 
+    def before(self, network: keras.Model) -> keras.Model:
+        """A network that sees these views of its photos, and shares its weights."""
+        pixels = keras.Input(network.input_shape[1:])
+        return keras.Model(pixels, network(self(pixels)))
+
     def reseed(self, seed: int) -> None:
         """Draw from here on what a new layer of this seed draws."""
         self.seeds.state.assign(keras.random.SeedGenerator(seed).state)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.contract.config import SPLITS, Split
+from tasks.contract.config import SPLITS, Split, TrainOptions
 from tasks.contract.errors import InputError
 from tasks.contract.photos import PHOTOS_FILE, Photo, PhotoSet, read_rows
 from tasks.contract.step import Job
@@ -33,6 +33,12 @@ class Data:
         """The photos of a split by its name."""
         photos: PhotoSet = getattr(self, name)
         return photos
+
+    def class_weights(self, options: TrainOptions) -> NDArray[np.float32] | None:
+        """The weight of each class in the loss, float32 (classes,); None if photos count alike."""
+        if not options.class_weights:
+            return None
+        return balanced_weights(self.train.labels, len(self.classes))
 
     @classmethod
     def of(cls, job: Job) -> "Data":

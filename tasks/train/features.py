@@ -9,6 +9,7 @@ one view at most.
 import dataclasses
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -112,13 +113,15 @@ def features_of(
 
 
 class _SeenOtherwise:
-    """The frozen network, by itself and behind a random view. Tracing it takes ten seconds."""
+    """The frozen network, by itself and behind a random view, which is traced once, if at all."""
 
     def __init__(self, base: keras.Model, smallest_view: float) -> None:
         self.base = base
         self._views = RandomViews(0, smallest_view, always=True)
-        pixels = keras.Input(base.input_shape[1:])
-        self._behind_views = keras.Model(pixels, base(self._views(pixels)))
+
+    @cached_property
+    def _behind_views(self) -> keras.Model:
+        return self._views.before(self.base)
 
     def by_view(self, options: FeatureOptions) -> keras.Model:
         if options.view == 0:

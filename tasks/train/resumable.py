@@ -10,7 +10,7 @@ import keras
 
 from tasks.contract.step import Job
 from tasks.train.checkpoint import Checkpoint, Position, build_metrics
-from tasks.train.data import Batches, Data, balanced_weights
+from tasks.train.data import Batches, Data
 from tasks.train.history import History
 from tasks.train.memory import told_if_too_large
 from tasks.train.recipes.recipe import Recipe
@@ -50,8 +50,7 @@ def fit_resumably(
         SystemExit: with 143, after SIGTERM.
     """
     size, seed = recipe.batch_size, job.options.seed
-    labels = data.train.labels
-    weights = balanced_weights(labels, len(data.classes)) if job.options.class_weights else None
+    weights = data.class_weights(job.options)
     build_metrics(model)
     slots = Slots(job, step)
     start = slots.furthest(model)

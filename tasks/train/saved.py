@@ -1,5 +1,7 @@
 """A trained network, built by this code and filled with what a training left: weights alone."""
 
+from collections.abc import Callable
+
 import keras
 
 from tasks.contract.errors import InputError
@@ -25,7 +27,7 @@ def trained_network(training: Artifact) -> keras.Model:
     facts = training.facts
     try:
         arm, size, classes = facts["arm"], int(facts["image_size"]), len(facts["classes"])
-        network = {"scratch": _scratch, "transfer": _transfer}[arm](size, classes)
+        network = _NETWORKS[arm](size, classes)
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{training.manifest.key} is not the result of a training of this version: name the "
@@ -41,9 +43,12 @@ def trained_network(training: Artifact) -> keras.Model:
     return network
 
 
-def _scratch(size: int, classes: int) -> keras.Model:
-    return scratch_network(size, classes)
-
-
 def _transfer(size: int, classes: int) -> keras.Model:
     return whole_network(empty_base(size), new_head(classes), size)
+
+
+#: What makes each arm's network of an image size and a number of classes.
+_NETWORKS: dict[str, Callable[[int, int], keras.Model]] = {
+    "scratch": scratch_network,
+    "transfer": _transfer,
+}

@@ -84,5 +84,4 @@ def seen_at_random(network: keras.Model, recipe: ScratchRecipe, seed: int) -> ke
     """The network as it is trained: behind the recipe's augmentation."""
     if math.isclose(recipe.smallest_view, 1.0):
         return network
-    pixels = keras.Input(network.input_shape[1:])
-    return keras.Model(pixels, network(RandomViews(seed, recipe.smallest_view)(pixels)))
+    return RandomViews(seed, recipe.smallest_view).before(network)

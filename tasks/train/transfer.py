@@ -15,7 +15,7 @@ from tasks.contract.step import Facts, Job
 from tasks.train.augment import RandomViews
 from tasks.train.backbone import pretrained
 from tasks.train.compiling import compile_classifier
-from tasks.train.data import Data, balanced_weights
+from tasks.train.data import Data
 from tasks.train.device import prepare
 from tasks.train.features import FeatureSets, features_of
 from tasks.train.head import FeatureBatches, new_head
@@ -112,8 +112,7 @@ def _train_head(
     history: History,
     options: TransferOptions,
 ) -> None:
-    labels = data.train.labels
-    weights = balanced_weights(labels, len(data.classes)) if options.class_weights else None
+    labels, weights = data.train.labels, data.class_weights(options)
     compile_classifier(head, recipe, len(labels))
     head.fit(
         FeatureBatches(features.train, labels, recipe.batch_size, options.seed, weights),
@@ -139,9 +138,7 @@ def _fine_tune(
     thaw_top(base, recipe.fine_tune_blocks)
     model = network
     if recipe.views > 1:
-        pixels = keras.Input(network.input_shape[1:])
-        views = RandomViews(job.options.seed, recipe.smallest_view)
-        model = keras.Model(pixels, network(views(pixels)))
+        model = RandomViews(job.options.seed, recipe.smallest_view).before(network)
     gentle = replace(recipe, learning_rate=recipe.fine_tune_learning_rate)
     compile_classifier(model, gentle, len(data.train), epochs=recipe.fine_tune_epochs)
     every = replace(gentle, epochs=recipe.epochs + recipe.fine_tune_epochs)
