@@ -45,7 +45,7 @@ def figures(store: Store, folder: Path) -> Iterator[Figure]:
         seconds, peak, made = bench.step("train_transfer", options)
         views = made.facts["recipe"]["views"]
         yield Figure.of_costs(
-            f"transfer, {TRANSFER_EPOCHS} epochs, recipe {recipe} ({views} views), whole step, s "
+            f"transfer, {TRANSFER_EPOCHS} epochs, recipe {recipe} (views: {views}), whole step, s "
             f"(plain: from {PLAIN_EPOCHS} epochs)",
             whole,
             seconds,
