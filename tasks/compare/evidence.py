@@ -1,5 +1,6 @@
 """What the comparison rests on: the earlier steps' results, checked to belong together."""
 
+import json
 from dataclasses import dataclass
 from math import isfinite
 from typing import TypeVar
@@ -15,8 +16,10 @@ from tasks.contract.photos import PHOTOS_FILE, REFUSED_FILE, Photo, Refusal, rea
 from tasks.contract.step import Artifact
 from tasks.contract.training import (
     HISTORY_FILE,
+    METRICS_FILE,
     PREDICTIONS_FILE,
     Epoch,
+    Metrics,
     Predictions,
     read_history,
 )
@@ -126,12 +129,18 @@ class ArmMeasurements(_Facts):
 
 @dataclass(frozen=True)
 class Arm:
-    """One network's result. ``probabilities``: float32, shape (test photos, classes)."""
+    """One network's result.
+
+    Attributes:
+        metrics: how good its answers to the test photos are, as the training measured them.
+        probabilities: those answers, float32, shape (test photos, classes).
+    """
 
     manifest: Manifest
     facts: ArmFacts
     measurements: ArmMeasurements
     history: list[Epoch]
+    metrics: Metrics
     probabilities: NDArray[np.float32]
 
     @property
@@ -195,13 +204,32 @@ def _read_arm(artifact: Artifact, classes: list[str], test: list[Photo]) -> Arm:
     history = read_history(artifact.path(HISTORY_FILE))
     _check_history(history, step)
     predictions = Predictions.load(artifact.path(PREDICTIONS_FILE))
+    probabilities = _aligned(predictions, step, classes, test)
     return Arm(
         manifest=artifact.manifest,
         facts=facts,
         measurements=_validated(ArmMeasurements, artifact.manifest.measurements, step),
         history=history,
-        probabilities=_aligned(predictions, step, classes, test),
+        metrics=_read_metrics(artifact, predictions),
+        probabilities=probabilities,
     )
+
+
+def _read_metrics(artifact: Artifact, predictions: Predictions) -> Metrics:
+    step = artifact.manifest.step
+    again = f"run {step} again with force"
+    if METRICS_FILE not in artifact.manifest.files:
+        raise InputError(f"the result of {step} has no {METRICS_FILE}: {again}")
+    content = json.loads(artifact.path(METRICS_FILE).read_bytes())
+    metrics = _validated(Metrics, content, step)
+    correct = int((predictions.predicted == predictions.labels).sum())
+    if (metrics.photos, metrics.correct) != (len(predictions.labels), correct):
+        raise InputError(
+            f"{METRICS_FILE} of {step} is not of its predictions ({metrics.correct} of "
+            f"{metrics.photos} photos right instead of {correct} of {len(predictions.labels)}): "
+            f"{again}"
+        )
+    return metrics
 
 
 def _aligned(

@@ -1,4 +1,4 @@
-"""The report's statistics: pure functions of counts, labels and probabilities.
+"""The report's statistics: pure functions of counts.
 
 The two networks answer the same photos, so what compares them is paired: McNemar's exact test and
 Newcombe's interval use only the photos on which they differ, and how strongly they agree elsewhere.
@@ -10,11 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import f1_score
 
 CONFIDENCE = 0.95
-#: Keras bounds probabilities by this before taking logarithms; the curves' losses do so too.
-_LEAST_PROBABILITY = 1e-7
 
 Verdict = Literal["transfer is better", "scratch is better", "not distinguishable"]
 
@@ -104,20 +101,3 @@ def verdict_of(counts: PairedCounts) -> Verdict:
     if low <= 0.0 <= high or mcnemar_exact(counts) >= 1 - CONFIDENCE:
         return "not distinguishable"
     return "transfer is better" if counts.difference > 0 else "scratch is better"
-
-
-def log_loss(labels: NDArray[np.int32], probabilities: NDArray[np.float32]) -> float:
-    """Mean cross-entropy in nats.
-
-    Args:
-        labels: shape (n,).
-        probabilities: shape (n, classes).
-    """
-    given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(given, _LEAST_PROBABILITY, 1.0)).mean())
-
-
-def macro_f1(labels: NDArray[np.int32], predicted: NDArray[np.int64]) -> float:
-    """Mean F1 over the classes that have test photos, each class counting alike."""
-    present = np.unique(labels)
-    return float(f1_score(labels, predicted, labels=present, average="macro", zero_division=0.0))

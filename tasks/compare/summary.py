@@ -33,8 +33,10 @@ class Score(_Part):
 
     Attributes:
         accuracy: share of the photos that were right, 0..1, with its 95 % Wilson interval.
+        top5_accuracy: share whose class is among the five most probable, 0..1.
         log_loss: mean cross-entropy, nats.
         macro_f1: mean F1 of the classes, 0..1.
+        calibration_error: expected gap between confidence and accuracy, 0..1.
     """
 
     photos: int
@@ -42,8 +44,10 @@ class Score(_Part):
     accuracy: float
     accuracy_low: float
     accuracy_high: float
+    top5_accuracy: float
     log_loss: float
     macro_f1: float
+    calibration_error: float
 
 
 class ArmSummary(_Part):
@@ -213,8 +217,8 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
     )
     verdict = statistics.verdict_of(counts)
     low, high = statistics.paired_interval(counts)
-    scratch_summary = _arm_summary(scratch, evidence)
-    transfer_summary = _arm_summary(transfer, evidence)
+    scratch_summary = _arm_summary(scratch)
+    transfer_summary = _arm_summary(transfer)
     return Summary(
         title=title or evidence.data.dataset.name or _DEFAULT_TITLE,
         synthetic=evidence.data.dataset.synthetic,
@@ -248,11 +252,9 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
     )
 
 
-def _arm_summary(arm: Arm, evidence: Evidence) -> ArmSummary:
-    correct = int(np.sum(arm.predicted == evidence.labels))
-    photos = len(evidence.labels)
-    low, high = statistics.wilson_interval(correct, photos)
-    facts = arm.facts
+def _arm_summary(arm: Arm) -> ArmSummary:
+    facts, metrics = arm.facts, arm.metrics
+    low, high = statistics.wilson_interval(metrics.correct, metrics.photos)
     return ArmSummary(
         architecture=facts.architecture,
         weights=facts.weights,
@@ -263,13 +265,15 @@ def _arm_summary(arm: Arm, evidence: Evidence) -> ArmSummary:
         learning_rate=facts.learning_rate,
         optimizer=facts.optimizer,
         test=Score(
-            photos=photos,
-            correct=correct,
-            accuracy=correct / photos,
+            photos=metrics.photos,
+            correct=metrics.correct,
+            accuracy=metrics.accuracy,
+            top5_accuracy=metrics.top5_accuracy,
             accuracy_low=low,
             accuracy_high=high,
-            log_loss=statistics.log_loss(evidence.labels, arm.probabilities),
-            macro_f1=statistics.macro_f1(evidence.labels, arm.predicted),
+            log_loss=metrics.log_loss,
+            macro_f1=metrics.macro_f1,
+            calibration_error=metrics.calibration_error,
         ),
         history=arm.history,
         **arm.measurements.model_dump(),

@@ -128,3 +128,12 @@ def test_the_order_of_the_predictions_does_not_matter(
 
     world.predictions = shuffled
     assert world.compare(store, cache, "shuffled", force=True).manifest.facts == expected
+
+
+def test_metrics_of_other_answers_are_refused(world: World, store: Store, cache: Cache) -> None:
+    world.metrics = lambda _arm, made: made.model_copy(update={"correct": made.correct - 1})
+    message = refusal(world, store, cache)
+    assert message == (
+        "metrics.json of train_scratch is not of its predictions (29 of 60 photos right instead "
+        "of 30 of 60): run train_scratch again with force"
+    )

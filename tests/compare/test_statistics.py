@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from tasks.compare.statistics import (
     PairedCounts,
-    log_loss,
-    macro_f1,
     mcnemar_exact,
     paired_interval,
     verdict_of,
@@ -100,26 +98,3 @@ def test_paired_counts_come_from_the_same_photo_not_from_totals() -> None:
     transfer = np.array([True, True, True, False, False])
     scratch = np.array([True, False, False, True, False])
     assert PairedCounts.of(transfer, scratch) == PairedCounts(1, 2, 1, 1)
-
-
-def test_log_loss_is_the_mean_of_minus_the_logarithms() -> None:
-    probabilities = np.array([[0.5, 0.5], [0.25, 0.75]], dtype=np.float32)
-    expected = (np.log(2) + np.log(4)) / 2
-    assert log_loss(np.array([0, 0], dtype=np.int32), probabilities) == pytest.approx(expected)
-
-
-def test_a_confident_mistake_costs_what_keras_says_and_not_infinity() -> None:
-    probabilities = np.array([[0.0, 1.0]], dtype=np.float32)
-    loss = log_loss(np.array([0], dtype=np.int32), probabilities)
-    assert loss == pytest.approx(-np.log(1e-7))
-
-
-def test_macro_f1_counts_each_class_alike() -> None:
-    # Class 0: precision 2/3, recall 1, F1 0.8. Class 1: nothing found, F1 0. By hand.
-    labels = np.array([0, 0, 1], dtype=np.int32)
-    assert macro_f1(labels, np.array([0, 0, 0])) == pytest.approx(0.4)
-
-
-def test_macro_f1_leaves_out_a_class_without_test_photos() -> None:
-    labels = np.array([0, 0, 2], dtype=np.int32)
-    assert macro_f1(labels, np.array([0, 0, 2])) == pytest.approx(1.0)

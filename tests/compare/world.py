@@ -27,11 +27,14 @@ from tasks.contract.step import Facts, Job, Step, run_step
 from tasks.contract.store import Store
 from tasks.contract.training import (
     HISTORY_FILE,
+    METRICS_FILE,
     PREDICTIONS_FILE,
     Epoch,
+    Metrics,
     Predictions,
     write_history,
 )
+from tasks.train.metrics import metrics_of
 
 
 @dataclass
@@ -41,6 +44,7 @@ class World:
     Attributes:
         test_photos: per class.
         accuracy: share of the test photos that each arm gets right.
+        predictions, metrics: what becomes of an arm's; the metrics are of the answers before.
     """
 
     classes: list[str] = field(default_factory=lambda: ["bear", "cougar", "elk"])
@@ -55,6 +59,7 @@ class World:
     photo: Callable[[Photo], Photo] = lambda made: made
     history: Callable[[str, int], list[Epoch]] | None = None
     predictions: Callable[[str, Predictions], Predictions] = lambda _arm, made: made
+    metrics: Callable[[str, Metrics], Metrics] = lambda _arm, made: made
     facts: Callable[[str, Facts], Facts] = lambda _step, made: made
 
     def photos(self) -> list[Photo]:
@@ -138,8 +143,10 @@ class World:
         def run(job: Job) -> Facts:
             history = self.history or _plausible_history
             write_history(job.output / HISTORY_FILE, history(arm, self.epochs))
-            made = self.predictions(arm, self._predictions(arm))
-            made.save(job.output / PREDICTIONS_FILE)
+            made = self._predictions(arm)
+            self.predictions(arm, made).save(job.output / PREDICTIONS_FILE)
+            metrics = self.metrics(arm, metrics_of(made, self.classes))
+            (job.output / METRICS_FILE).write_text(metrics.model_dump_json())
             job.measurements |= {
                 "train_seconds": {"scratch": 760.4, "transfer": 41.2}[arm],
                 "photos_per_second": {"scratch": 12.1, "transfer": 68.0}[arm],
