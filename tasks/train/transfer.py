@@ -27,6 +27,9 @@ from tasks.train.recipes.recipe import TransferRecipe
 from tasks.train.results import finish
 from tasks.train.resumable import fit_resumably
 
+#: Features are small, 5 KB each, so all of most validation splits pass through the head at once.
+_VALIDATION_BATCH = 4096
+
 
 def train_transfer(job: Job) -> Facts:
     """Compute the features, train the head on them, fine-tune if the recipe says so.
@@ -117,6 +120,7 @@ def _train_head(
     head.fit(
         FeatureBatches(features.train, labels, recipe.batch_size, options.seed, weights),
         validation_data=(features.validation, data.validation.labels),
+        validation_batch_size=_VALIDATION_BATCH,
         epochs=recipe.epochs,
         shuffle=False,  # the batches shuffle themselves
         callbacks=[history],

@@ -16,10 +16,13 @@ import keras
 import numpy as np
 import pytest
 
+from embedded.ports import free_ports
+from embedded.settings import STORE_PORTS, Settings
+from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config
 from tasks.contract.progress import read_progress
-from tasks.contract.step import run_step
+from tasks.contract.step import read_record, run_step
 from tasks.contract.store import Store
 from tasks.contract.training import (
     HISTORY_FILE,
@@ -219,3 +222,32 @@ def test_killed_again_and_again_at_random_a_training_ends_as_an_undisturbed_one(
     assert manifest.measurements["resumed"] == KILLS
     train_undisturbed(store, cache, prepared)
     assert_trained_alike(store, cache, tmp_path)
+
+
+def test_a_store_that_is_away_in_mid_training_costs_warnings_alone(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store of its own, stopped after the first checkpoint and started again after a failure."""
+    settings = Settings(_env_file=None, home=tmp_path / "stack", store_port=free_ports(STORE_PORTS))
+    for name, value in store_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    start_store(settings)
+    try:
+        store = Store.from_environment()
+        prepared.photos["train"] = BATCHES // 2
+        prepared.publish(store, Cache(tmp_path / "cache"))
+        log = tmp_path / "log"
+        with attempt(tmp_path / "machine", log, save_seconds=0.0) as child:
+            until(child, lambda: furthest(store, tmp_path) > (0, 0))
+            stop_store(settings)
+            failure = "the checkpoint could not be saved, training goes on"
+            until(child, lambda: failure in log.read_text())
+            start_store(settings)
+            assert child.wait(300) == 0
+        manifest = read_record(store, "r1", "train_scratch").manifest
+        assert manifest.measurements["resumed"] == 0
+        assert manifest.facts["epochs"] == OPTIONS["scratch_epochs"]
+        assert not list(store.list("checkpoints/"))
+        assert "Traceback" not in log.read_text()
+    finally:
+        stop_store(settings)
