@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "%s failed: %s: %s: make room there, or set WILDLIFE_CACHE to another folder",
                 given.command,
                 where,
-                error.strerror,
+                " ".join(str(error.strerror).split()),  # HDF5 fills pages
             )
             return os.EX_TEMPFAIL
         log.error(

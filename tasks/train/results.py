@@ -25,6 +25,7 @@ from tasks.contract.training import (
 )
 from tasks.train.data import Data
 from tasks.train.device import device
+from tasks.train.disk import require_room
 from tasks.train.history import History
 from tasks.train.metrics import metrics_of
 from tasks.train.recipes.recipe import Recipe
@@ -51,6 +52,9 @@ def finish(
         network: takes pixels 0..255 (photos, size, size, 3), gives probabilities.
         probabilities: its answers to the test photos, (photos, classes).
         weights: source, name and sha256 of the weights that training began with.
+
+    Raises:
+        OSError: the disk is full.
     """
     predictions = Predictions(
         photos=np.array([photo.photo for photo in data.test.photos]),
@@ -58,6 +62,7 @@ def finish(
         probabilities=probabilities,
     )
     metrics = metrics_of(predictions, data.classes)
+    require_room(job.output, network, copies=3)  # two files of them, and what HDF5 adds
     network.save_weights(job.output / WEIGHTS_FILE)
     network.save(job.output / MODEL_FILE)
     (job.output / LABELS_FILE).write_text(json.dumps(data.classes, indent=1) + "\n")

@@ -11,6 +11,7 @@ import keras
 from tasks.contract.step import Job
 from tasks.train.checkpoint import Checkpoint, Position, build_metrics
 from tasks.train.data import Batches, Data
+from tasks.train.disk import require_room
 from tasks.train.history import History
 from tasks.train.memory import told_if_too_large
 from tasks.train.recipes.recipe import Recipe
@@ -46,12 +47,14 @@ def fit_resumably(
 
     Raises:
         InputError: the loss is not a number any more, or a batch does not fit.
+        OSError: the disk has no room for a checkpoint.
         UnavailableError: the store does not answer when it is asked for a checkpoint.
         SystemExit: with 143, after SIGTERM.
     """
     size, seed = recipe.batch_size, job.options.seed
     weights = data.class_weights(job.options)
     build_metrics(model)
+    require_room(job.scratch, model, copies=4)  # a checkpoint: the weights and Adam's two moments
     slots = Slots(job, step)
     start = slots.furthest(model)
     if start is None:
