@@ -150,6 +150,13 @@ class Checkpoint:
             variable.assign(self.arrays[name])
 
 
+def hand_over(model: keras.Model, following: keras.Model) -> None:
+    """Give a compiled model of the same variables what another one has learned."""
+    values = _variables_of(model, in_epoch=False)
+    for name, variable in _variables_of(following, in_epoch=False).items():
+        variable.assign(values[name])
+
+
 def build_metrics(model: keras.Model) -> None:
     """Make the compiled metrics' variables, which Keras leaves until the first batch."""
     outputs = model.output_shape[-1]

@@ -121,7 +121,7 @@ class _SeenOtherwise:
 
     @cached_property
     def _behind_views(self) -> keras.Model:
-        return self._views.before(self.base)
+        return self._views.before(self.base, self.base.input_shape[1])
 
     def by_view(self, options: FeatureOptions) -> keras.Model:
         if options.view == 0:

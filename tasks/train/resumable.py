@@ -4,12 +4,13 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import keras
 
 from tasks.contract.step import Job
-from tasks.train.checkpoint import Checkpoint, Position, build_metrics
+from tasks.train.checkpoint import Checkpoint, Position, build_metrics, hand_over
 from tasks.train.data import Batches, Data
 from tasks.train.disk import require_room
 from tasks.train.history import History
@@ -24,22 +25,36 @@ log = logging.getLogger(__name__)
 SAVE_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Epochs that are trained in one way.
+
+    Attributes:
+        until: so many epochs of the training are done when it ends.
+        model: gives the compiled model; all stages' have the same variables.
+    """
+
+    until: int
+    model: Callable[[], keras.Model]
+
+
 def fit_resumably(
     job: Job,
     step: str,
-    model: keras.Model,
+    stages: Sequence[Stage],
     data: Data,
     history: History,
     recipe: Recipe,
     first: Callable[[], None] = lambda: None,
 ) -> int:
-    """Train a compiled model, from where an earlier attempt was if there was one.
+    """Train stage by stage, from where an earlier attempt was if there was one.
 
     Within it, SIGTERM saves a checkpoint at the end of the batch, or of a validation, and then ends
     the process.
 
     Args:
-        recipe: says for how many epochs, those before included, and the size of batches.
+        stages: one at least, in order.
+        recipe: says the size of batches.
         first: what comes before, and is not repeated once there is a checkpoint.
 
     Returns:
@@ -53,6 +68,7 @@ def fit_resumably(
     """
     size, seed = recipe.batch_size, job.options.seed
     weights = data.class_weights(job.options)
+    model = stages[0].model()
     build_metrics(model)
     require_room(job.scratch, model, copies=4)  # a checkpoint: the weights and Adam's two moments
     slots = Slots(job, step)
@@ -73,27 +89,33 @@ def fit_resumably(
         )
     resumed = 0 if start is None else start.position.resumed + 1
 
-    with deferred_sigterm() as stop, told_if_too_large(model, size):
+    def fit(batches: Batches, until: int) -> None:
+        history.watch(batches)
+        model.fit(
+            batches,
+            validation_data=Batches(data.validation, size),
+            initial_epoch=len(history.epochs),
+            epochs=until,
+            shuffle=False,  # the batches shuffle themselves, over the whole set
+            callbacks=[history, saver],
+            verbose=0,
+        )
+
+    with deferred_sigterm() as stop:
         saver = Saver(job, slots, history, stop, start, resumed)
-
-        def fit(batches: Batches, until: int) -> None:
-            history.watch(batches)
-            model.fit(
-                batches,
-                validation_data=Batches(data.validation, size),
-                initial_epoch=len(history.epochs),
-                epochs=until,
-                shuffle=False,  # the batches shuffle themselves, over the whole set
-                callbacks=[history, saver],
-                verbose=0,
-            )
-
-        if history.batches:
-            # Keras takes every epoch to be as long as the first, so the rest of one is by itself.
-            epoch = len(history.epochs)
-            fit(Batches(data.train, size, seed, weights, epoch, history.batches), epoch + 1)
-        if len(history.epochs) < recipe.epochs:
-            fit(Batches(data.train, size, seed, weights, len(history.epochs)), recipe.epochs)
+        for number, stage in enumerate(stages):
+            if number > 0:
+                before, model = model, stage.model()
+                build_metrics(model)
+                hand_over(before, model)
+            with told_if_too_large(model, size):
+                if history.batches and len(history.epochs) < stage.until:
+                    # Keras takes every epoch to be as long as the first: a rest is by itself.
+                    epoch = len(history.epochs)
+                    fit(Batches(data.train, size, seed, weights, epoch, history.batches), epoch + 1)
+                if len(history.epochs) < stage.until:
+                    epoch = len(history.epochs)
+                    fit(Batches(data.train, size, seed, weights, epoch), stage.until)
     return resumed
 
 

@@ -1,13 +1,14 @@
 """The first arm: EfficientNet-B0 from random weights, on the photos alone."""
 
 import math
+from functools import partial
 
 import keras
 
 from tasks.contract.step import Facts, Job
 from tasks.train.augment import RandomViews
 from tasks.train.compiling import compile_classifier
-from tasks.train.data import Data
+from tasks.train.data import MIN_IMAGE_SIZE, Data
 from tasks.train.device import prepare
 from tasks.train.history import History
 from tasks.train.inference import answers
@@ -15,7 +16,7 @@ from tasks.train.memory import require_memory
 from tasks.train.recipes import scratch_recipe
 from tasks.train.recipes.recipe import ScratchRecipe
 from tasks.train.results import finish
-from tasks.train.resumable import fit_resumably
+from tasks.train.resumable import Stage, fit_resumably
 
 
 def train_scratch(job: Job) -> Facts:
@@ -42,10 +43,14 @@ def train_scratch(job: Job) -> Facts:
         recipe.learning_rate,
     )
     with strategy.scope():
-        network = scratch_network(data.image_size, len(data.classes), recipe.batch_norm_momentum)
-        model = seen_at_random(network, recipe, options.seed)
-        compile_classifier(model, recipe, len(data.train))
-        resumed = fit_resumably(job, "train_scratch", model, data, history, recipe)
+        network = _network(data, recipe, data.image_size)
+        stages = [Stage(recipe.epochs, partial(_trainable, network, data, recipe, options.seed))]
+        side, epochs = early_stage(recipe, data.image_size)
+        if epochs:
+            small = _network(data, recipe, side)
+            model = partial(_trainable, small, data, recipe, options.seed)
+            stages.insert(0, Stage(epochs, model))
+        resumed = fit_resumably(job, "train_scratch", stages, data, history, recipe)
     job.measurements["resumed"] = resumed
     job.measurements["train_seconds"] = round(history.seconds, 3)
     job.measurements["photos_per_second"] = round(
@@ -80,8 +85,24 @@ def scratch_network(
     return keras.Model(logits.inputs, softmax(logits.outputs[0]), name="scratch")
 
 
-def seen_at_random(network: keras.Model, recipe: ScratchRecipe, seed: int) -> keras.Model:
-    """The network as it is trained: behind the recipe's augmentation."""
-    if math.isclose(recipe.smallest_view, 1.0):
-        return network
-    return RandomViews(seed, recipe.smallest_view).before(network)
+def early_stage(recipe: ScratchRecipe, image_size: int) -> tuple[int, int]:
+    """The side of the small photos that training begins with, and for how many epochs; maybe none.
+
+    The side is a multiple of 32, so that the network's five halvings come out even.
+    """
+    side = max(MIN_IMAGE_SIZE, 32 * round(recipe.early_scale * image_size / 32))
+    return side, math.floor(recipe.early_share * recipe.epochs) if side < image_size else 0
+
+
+def _network(data: Data, recipe: ScratchRecipe, side: int) -> keras.Model:
+    return scratch_network(side, len(data.classes), recipe.batch_norm_momentum)
+
+
+def _trainable(network: keras.Model, data: Data, recipe: ScratchRecipe, seed: int) -> keras.Model:
+    """The network, compiled, behind the recipe's views of the photos, which it may see smaller."""
+    side, model = network.input_shape[1], network
+    if recipe.smallest_view < 1 or side < data.image_size:
+        views = RandomViews(seed, recipe.smallest_view, side=side)
+        model = views.before(network, data.image_size)
+    compile_classifier(model, recipe, len(data.train))
+    return model

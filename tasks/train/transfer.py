@@ -25,7 +25,7 @@ from tasks.train.memory import require_memory
 from tasks.train.recipes import transfer_recipe
 from tasks.train.recipes.recipe import TransferRecipe
 from tasks.train.results import finish
-from tasks.train.resumable import fit_resumably
+from tasks.train.resumable import Stage, fit_resumably
 
 #: Features are small, 5 KB each, so all of most validation splits pass through the head at once.
 _VALIDATION_BATCH = 4096
@@ -142,11 +142,13 @@ def _fine_tune(
     thaw_top(base, recipe.fine_tune_blocks)
     model = network
     if recipe.views > 1:
-        model = RandomViews(job.options.seed, recipe.smallest_view).before(network)
+        views = RandomViews(job.options.seed, recipe.smallest_view)
+        model = views.before(network, data.image_size)
     gentle = replace(recipe, learning_rate=recipe.fine_tune_learning_rate)
     compile_classifier(model, gentle, len(data.train), epochs=recipe.fine_tune_epochs)
     every = replace(gentle, epochs=recipe.epochs + recipe.fine_tune_epochs)
-    return fit_resumably(job, "train_transfer", model, data, history, every, first=train_head)
+    stages = [Stage(every.epochs, lambda: model)]
+    return fit_resumably(job, "train_transfer", stages, data, history, every, first=train_head)
 
 
 def thaw_top(base: keras.Model, blocks: int) -> None:

@@ -44,6 +44,23 @@ def test_a_view_is_a_rectangle_of_the_photo() -> None:
         np.testing.assert_allclose(view[..., 2], 90, atol=1e-3)
 
 
+def test_smaller_views_keep_what_the_photo_shows() -> None:
+    """On gradients, a smaller photo's pixel is the mean of those it covers."""
+    layer = RandomViews(1, side=SIDE // 4)
+    small = np.asarray(layer(PHOTOS, training=False))
+    assert small.shape == (64, 8, 8, 3)
+    blocks = PHOTOS.reshape(64, 8, 4, 8, 4, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(small[:, 1:-1, 1:-1], blocks[:, 1:-1, 1:-1], atol=0.1)
+    assert layer(PHOTOS, training=True).shape == (64, 8, 8, 3)
+
+
+def test_a_view_that_shrinks_averages_and_does_not_skip() -> None:
+    """Of a chequered photo, each pixel of a small view is nearly its mean, not black or white."""
+    chequered = np.repeat((((ROWS + COLUMNS) % 2) * 255)[None, ..., None], 3, axis=-1)
+    view = np.asarray(RandomViews(1, 1.0, 0.0, side=8)(chequered, training=True))
+    assert np.abs(view[:, 1:-1, 1:-1] - 127.5).max() < 20
+
+
 def test_about_half_of_the_views_are_mirrored() -> None:
     mirrored = sum(view[0, 0, 1] > view[0, -1, 1] for view in views())
     assert 16 < mirrored < 48

@@ -24,7 +24,7 @@ from tasks.train.data import Data
 from tasks.train.device import prepare
 from tasks.train.history import History
 from tasks.train.recipes.recipe import Recipe
-from tasks.train.resumable import fit_resumably
+from tasks.train.resumable import Stage, fit_resumably
 from tests.train.conftest import Prepared, photo_set
 
 pytestmark = pytest.mark.keras
@@ -52,15 +52,31 @@ class StopAfter(History):
 
 
 class Training:
-    """One process' part of a training: a small network with everything that has a state."""
+    """One process' part of a training: a small network with everything that has a state.
+
+    Its first epoch sees smaller photos than the others.
+    """
 
     def __init__(self, job: Any, data: Data, after: int | None = None) -> None:
         prepare(job.options.seed)
         self.job = job
-        self.model = keras.Sequential(
+        self.stages = [
+            Stage(1, partial(self._compiled, 16)),
+            Stage(EPOCHS, partial(self._compiled, 32)),
+        ]
+        self.history = StopAfter(
+            job, "train_scratch", EPOCHS, len(data.train), "scratch_learning_rate", 0.01
+        )
+        self.history.after = after
+        self._data = data
+        self.resumed: int | None = None
+
+    def _compiled(self, side: int) -> keras.Model:
+        """The network that sees photos of that side; ``model`` is the last one."""
+        model = keras.Sequential(
             [
                 keras.Input((32, 32, 3)),
-                RandomViews(1, smallest_view=0.7),
+                RandomViews(1, smallest_view=0.7, side=side),
                 keras.layers.Rescaling(1 / 255),
                 keras.layers.Conv2D(4, 3, strides=4),
                 keras.layers.BatchNormalization(momentum=0.8),
@@ -69,18 +85,14 @@ class Training:
                 keras.layers.Dense(2, activation="softmax"),
             ]
         )
-        compile_classifier(self.model, RECIPE, len(data.train))
-        self.model.run_eagerly = True  # so few batches take longer to trace than to train
-        self.history = StopAfter(
-            job, "train_scratch", EPOCHS, len(data.train), "scratch_learning_rate", 0.01
-        )
-        self.history.after = after
-        self._data = data
-        self.resumed: int | None = None
+        compile_classifier(model, RECIPE, len(self._data.train))
+        model.run_eagerly = True  # so few batches take longer to trace than to train
+        self.model = model
+        return model
 
     def run(self) -> "Training":
         self.resumed = fit_resumably(
-            self.job, "train_scratch", self.model, self._data, self.history, RECIPE
+            self.job, "train_scratch", self.stages, self._data, self.history, RECIPE
         )
         return self
 

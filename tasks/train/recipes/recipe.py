@@ -27,11 +27,16 @@ class ScratchRecipe(Recipe):
 
     Attributes:
         smallest_view: see ``RandomViews``; 1: photos are not augmented at all.
+        early_share: of the epochs, so many begin with small photos: they cost less and already
+            teach what coarse shapes do ("progressive learning", Tan and Le 2021, "EfficientNetV2").
+        early_scale: the side of those, as a share of the photos' own.
         batch_norm_momentum: of the moving averages; Keras' 0.99 needs hundreds of steps to forget
             how the network began.
     """
 
     smallest_view: float = 1.0
+    early_share: float = 0.0
+    early_scale: float = 4 / 7
     batch_norm_momentum: float = 0.99
 
 
