@@ -55,7 +55,7 @@ bench: setup ## measure against the plain way of doing it: [ARGS="preprocess rea
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-full
-bench-full: setup ## 14,013 photos through store, fetch and preprocess (about 15 GB of disk, 15 minutes)
+bench-full: setup ## 14,013 photos through store, fetch, preprocess and trainings (about 15 GB of disk, 25 minutes)
 	@$(VENV)/python -m benchmarks --full
 
 .PHONY: image

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +32,44 @@ def run_alone(
     Raises:
         SystemExit: it failed.
     """
+    seconds, peak, status = _run(step, run_id, options, cache, quiet)
+    if status:
+        raise SystemExit(f"{step} ended with {status}")
+    return Taken(seconds, peak, read_record(store, run_id, step).manifest)
+
+
+def stop_alone(
+    step: str,
+    run_id: str,
+    options: Mapping[str, Any],
+    cache: Path,
+    *,
+    after: float,
+    quiet: bool,
+) -> tuple[float, float]:
+    """Run one step, stop it by SIGTERM after so many seconds, and see that it ends with 143.
+
+    Returns:
+        the seconds from the signal to the end, and the largest resident memory in GB.
+
+    Raises:
+        SystemExit: it ended otherwise.
+    """
+    seconds, peak, status = _run(step, run_id, options, cache, quiet, after)
+    if status != 128 + signal.SIGTERM:
+        raise SystemExit(f"{step} ended with {status}")
+    return seconds - after, peak
+
+
+def _run(
+    step: str,
+    run_id: str,
+    options: Mapping[str, Any],
+    cache: Path,
+    quiet: bool,
+    stop_after: float | None = None,
+) -> tuple[float, float, int]:
+    """Seconds, peak memory in GB and exit status of a process."""
     command = [sys.executable, "-m", "tasks", step, "--run-id", run_id]
     command += ["--config", json.dumps(dict(options))]
     began = time.monotonic()
@@ -38,9 +78,11 @@ def run_alone(
         env=os.environ | {"WILDLIFE_CACHE": str(cache)},
         stdout=subprocess.DEVNULL if quiet else None,
     )
+    if stop_after is not None:
+        timer = threading.Timer(stop_after, process.terminate)
+        timer.start()
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{step} ended with {process.returncode}")
-    return Taken(seconds, usage.ru_maxrss * 1024 / 1e9, read_record(store, run_id, step).manifest)
+    if stop_after is not None:
+        timer.cancel()
+    return time.monotonic() - began, usage.ru_maxrss * 1024 / 1e9, process.returncode

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.alone import run_alone
+from benchmarks.alone import run_alone, stop_alone
 from benchmarks.figures import Figure, Target
 from benchmarks.photographs import write_archive
 from tasks.contract.store import Store, sha256_of
+from tasks.train.weight_files import mirror_weights
 
 PHOTOS = 14_013
 CLASSES = 20
@@ -17,7 +18,7 @@ _RUN = "rehearsal"
 
 
 def figures(store: Store, folder: Path) -> Iterator[Figure]:
-    """Seconds and peak memory of fetch and preprocess, each a process of its own, as in a run."""
+    """Seconds and peak memory of the steps, each a process of its own, as in a run."""
     archive = folder / "rehearsal.zip"
     _say(f"making {PHOTOS:,} photos")
     write_archive(archive, PHOTOS, CLASSES)
@@ -51,6 +52,22 @@ def figures(store: Store, folder: Path) -> Iterator[Figure]:
     for step in ("fetch", "preprocess"):
         run(step)
     yield Figure("both again, unchanged, s", None, time.monotonic() - began, None, None)
+    yield from _trainings(store, folder / "cache")
+
+
+def _trainings(store: Store, cache: Path) -> Iterator[Figure]:
+    """What the trainings hold in memory; the one from scratch is stopped when it is under way."""
+    mirror_weights(store, "lite0")
+    options = {"archive": _KEY, "recipe": "lab", "weights": "lite0"}
+    limit = Target("ours", "<=", 4.0)
+    _say("train_transfer")
+    seconds, peak, _ = run_alone("train_transfer", _RUN, options, store, cache, quiet=False)
+    yield Figure("train_transfer, recipe lab, s", None, seconds, None, None)
+    yield Figure("train_transfer, peak memory in GB", None, peak, None, limit)
+    _say("train_scratch")
+    ended, peak = stop_alone("train_scratch", _RUN, options, cache, after=120, quiet=False)
+    yield Figure("train_scratch, from SIGTERM to its end, s", None, ended, None, None)
+    yield Figure("train_scratch, peak memory in GB", None, peak, None, limit)
 
 
 def _say(what: str) -> None:
