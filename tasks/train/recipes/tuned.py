@@ -14,11 +14,12 @@ should help it and not ``lab``; that has not been measured. ``docs/training.md``
 from tasks.train.recipes.recipe import ScratchRecipe, TransferRecipe
 
 SCRATCH = ScratchRecipe(
-    epochs=20,
+    epochs=40,
     batch_size=16,
     learning_rate=1e-3,
     warm_up_epochs=2,
-    smallest_view=0.6,
+    smallest_view=0.7,
+    early_share=0.75,
     batch_norm_momentum=0.9,
 )
 TRANSFER = TransferRecipe(
