@@ -1,4 +1,4 @@
-"""How large the photos are and what shape they have, as PNG files.
+"""How large the photos are and what shape they have.
 
 Both axes of pixels and of shape are logarithmic: twice as large is as far as half as large.
 """
@@ -14,11 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tasks.compare.drawing import DOTS, INK, SIZE, SLATE, STYLE, FigureFile
+from tasks.compare.drawing import INK, SIZE, SLATE, STYLE, FigureFile, save_figure
 from tasks.compare.summary import Spread, Summary
 from tasks.contract.photos import Photo
 
-_SIDES_FILE, _SHAPES_FILE = "photo-sizes.png", "photo-shapes.png"
 #: Shapes beyond this are counted at the edge, or one panorama would press all others together.
 _LONGEST = 4.0
 _SHAPES = {"1:4": 1 / 4, "1:2": 1 / 2, "2:3": 2 / 3, "1:1": 1, "3:2": 3 / 2, "2:1": 2, "4:1": 4}
@@ -33,19 +32,21 @@ def draw_distributions(photos: Sequence[Photo], summary: Summary, folder: Path) 
     with matplotlib.rc_context(STYLE):
         sides = _draw_sides(np.maximum(width, height), data.image_size, f"{mark}Size of the photos")
         shapes = _draw_shapes(width / height, f"{mark}Shape of the photos")
-        sides.savefig(folder / _SIDES_FILE, dpi=DOTS)
-        shapes.savefig(folder / _SHAPES_FILE, dpi=DOTS)
     sides_caption = f"Longer side: {_in_words(data.longer_side, ',.0f', ' pixels')}."
     shapes_caption = f"Width divided by height: {_in_words(data.aspect_ratio, '.2f')}."
     synthetic = ", synthetic data" if summary.synthetic else ""
     return [
-        FigureFile(
-            _SIDES_FILE,
+        save_figure(
+            sides,
+            folder,
+            "photo-sizes",
             sides_caption,
             f"Histogram of the photos’ size{synthetic}. {sides_caption}",
         ),
-        FigureFile(
-            _SHAPES_FILE,
+        save_figure(
+            shapes,
+            folder,
+            "photo-shapes",
             shapes_caption,
             f"Histogram of the photos’ shape{synthetic}. {shapes_caption}",
         ),

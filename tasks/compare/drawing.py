@@ -1,8 +1,14 @@
-"""How every picture of the report looks."""
+"""How every figure of the report looks, and the one way it is written."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
 
 ORANGE, BLUE, SLATE = "#d95f02", "#0068b5", "#5f7f95"
+#: The two networks, as the page's style sheet has them; markers tell them apart in grey.
+GREEN, DARK_GREY = "#1a6b4c", "#7b837f"
 INK, GREY = "#1d2321", "#69706c"
 
 #: In inches and dots per inch. A page shows 100 dots of it as 50 CSS pixels or a little less, so
@@ -28,13 +34,34 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 10,
     "lines.linewidth": 2,
+    "text.parse_math": False,  # a name from the archive may hold dollar signs
+    "svg.fonttype": "path",  # the same letters on every machine
+    "svg.hashsalt": "wildlife",  # identifiers inside an SVG are random without
 }
 
 
 @dataclass(frozen=True)
 class FigureFile:
-    """A picture of the report. ``alt`` says in words what it shows."""
+    """A figure of the report: a PNG file, and the same as SVG.
+
+    Attributes:
+        name, vector: the two files.
+        width, height: of the PNG, in pixels.
+        alt: says in words what the figure shows.
+    """
 
     name: str
+    vector: str
+    width: int
+    height: int
     caption: str
     alt: str
+
+
+def save_figure(figure: Figure, folder: Path, name: str, caption: str, alt: str) -> FigureFile:
+    """Write ``<name>.png`` and ``<name>.svg``. The same figure gives the same bytes."""
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(folder / f"{name}.png", dpi=DOTS)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    width, height = (round(side * DOTS) for side in figure.get_size_inches())
+    return FigureFile(f"{name}.png", f"{name}.svg", width, height, caption, alt)

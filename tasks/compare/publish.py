@@ -15,6 +15,7 @@ _CONTENT_TYPES = {
     ".json": "application/json",
     ".csv": "text/csv; charset=utf-8",
     ".png": "image/png",
+    ".svg": "image/svg+xml",
     ".jpg": "image/jpeg",
 }
 

@@ -2,7 +2,7 @@
 
 from tasks.compare.data_card import write_data_card
 from tasks.compare.evidence import read_evidence
-from tasks.compare.figures import draw_curves
+from tasks.compare.learning_curves import draw_curves
 from tasks.compare.page import render_markdown, render_page
 from tasks.compare.publish import MARKDOWN_FILE, PAGE_FILE, SUMMARY_FILE
 from tasks.compare.summary import StepOrigin, summarise

@@ -23,8 +23,10 @@ from tests.compare.world import World
 
 pytestmark = pytest.mark.store
 Read = Callable[[str], Any]
-CURVES = ("scratch-accuracy.png", "scratch-loss.png", "transfer-accuracy.png", "transfer-loss.png")
-FIGURES = (*CURVES, "photo-sizes.png", "photo-shapes.png")
+CURVES = ("scratch-accuracy", "scratch-loss", "transfer-accuracy", "transfer-loss")
+FIGURES = (*CURVES, "photo-sizes", "photo-shapes")
+PICTURES = tuple(f"{name}.png" for name in FIGURES)
+DRAWINGS = tuple(f"{name}.svg" for name in FIGURES)
 SHEETS = ("contact-000.jpg", "contact-001.jpg", "contact-002.jpg", "contact-refused.jpg")
 VOID = {"meta", "link", "img", "wbr", "br"}
 
@@ -73,7 +75,8 @@ def test_every_file_is_published_with_the_right_content_type(
         "summary.json": "application/json",
         "refused.csv": "text/csv; charset=utf-8",
         "across-classes.csv": "text/csv; charset=utf-8",
-        **dict.fromkeys(FIGURES, "image/png"),
+        **dict.fromkeys(PICTURES, "image/png"),
+        **dict.fromkeys(DRAWINGS, "image/svg+xml"),
         **dict.fromkeys(SHEETS, "image/jpeg"),
     }
 
@@ -90,7 +93,7 @@ def test_the_page_is_published_last(
 
     monkeypatch.setattr(store, "copy", noted)
     world.compare(store, cache)
-    assert len(copied) == 5 + len(FIGURES) + len(SHEETS)
+    assert len(copied) == 5 + 2 * len(FIGURES) + len(SHEETS)
     assert copied[-1] == "reports/run-1/index.html"
 
 
@@ -143,8 +146,8 @@ def test_the_page_stands_alone_and_forbids_everything_else(
     html = read_report("index.html")
     page = Page(html)
     kinds = Counter(image["src"].partition(",")[0] for image in page.all("img"))
-    assert kinds == {"data:image/png;base64": 6, "data:image/jpeg;base64": 4}
-    assert {link["href"] for link in page.all("a")} == {"refused.csv"}
+    assert kinds == {"data:image/png;base64": len(FIGURES), "data:image/jpeg;base64": 4}
+    assert {link["href"] for link in page.all("a")} == {"refused.csv", *DRAWINGS}
     assert {link["href"] for link in page.all("link")} == {"data:,"}
     assert len(page.all("style")) == 1
     assert not page.all("script")
@@ -195,7 +198,7 @@ def test_hostile_names_are_shown_and_never_run(
     assert not page.all("script")
     assert not page.all("iframe")
     assert not page.all("b")
-    assert len(page.all("img")) == 6 + 4 + 1
+    assert len(page.all("img")) == len(FIGURES) + 4 + 1
     assert '<script>alert("1")</script>' in page.text
     assert "{{7*7}}" in page.text
     assert not {"\x01", "\u202e"} & set(page.text)
@@ -211,7 +214,7 @@ def test_synthetic_data_are_labelled_everywhere(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:
     world.compare(store, cache)
-    real = {name: read_report(name) for name in FIGURES}
+    real = {name: read_report(name) for name in (*PICTURES, *DRAWINGS)}
     assert "SYNTHETIC" not in read_report("index.html")
 
     world.dataset = {"name": "Drawn", "synthetic": True, "note": "drawn by a program"}
@@ -221,7 +224,7 @@ def test_synthetic_data_are_labelled_everywhere(
     assert all("synthetic data" in image["alt"] for image in page.all("img"))
     assert read_report("report.md").splitlines()[2].startswith("> **SYNTHETIC DATA.**")
     assert read_report("summary.json")["synthetic"] is True
-    assert all(read_report(name) != real[name] for name in FIGURES)  # their titles say it
+    assert all(read_report(name) != real[name] for name in real)  # their titles say it
 
 
 def test_networks_that_the_photos_do_not_tell_apart_are_not_ranked(
@@ -250,7 +253,7 @@ def test_a_history_of_one_epoch_shows_its_markers(
 ) -> None:
     world.epochs = 1
     world.compare(store, cache)
-    for name in CURVES:
+    for name in (f"{curve}.png" for curve in CURVES):
         (tmp_path / name).write_bytes(read_report(name))
         with Image.open(tmp_path / name) as image:
             box = image.convert("RGB").crop((0, 0, image.width, round(0.8 * image.height)))

@@ -1,4 +1,4 @@
-"""The learning curves as PNG files. Training is orange and validation blue, as the lab draws them.
+"""The learning curves of one network. Training is orange and validation blue, as the lab draws them.
 
 The two shades are told apart with any colour vision, and the markers tell them apart in grey.
 """
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tasks.compare.drawing import BLUE, DOTS, GREY, ORANGE, SIZE, STYLE, FigureFile
+from tasks.compare.drawing import BLUE, GREY, ORANGE, SIZE, STYLE, FigureFile, save_figure
 from tasks.compare.summary import ArmSummary, Summary
 from tasks.compare.wording import decimal, percent
 
@@ -21,7 +21,7 @@ _EXPLODED = 4
 
 
 def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[FigureFile]:
-    """Accuracy and loss of one network by epoch, as ``<arm>-accuracy.png`` and ``<arm>-loss.png``.
+    """Accuracy and loss of one network by epoch, as ``<arm>-accuracy`` and ``<arm>-loss``.
 
     Args:
         arm: "scratch" or "transfer".
@@ -32,8 +32,6 @@ def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[Fi
     with matplotlib.rc_context(STYLE):
         accuracy = _draw_accuracy(network, len(summary.classes), f"{mark}{title}: accuracy")
         loss = _draw_loss(network, len(summary.classes), f"{mark}{title}: loss")
-        accuracy.savefig(folder / f"{arm}-accuracy.png", dpi=DOTS)
-        loss.savefig(folder / f"{arm}-loss.png", dpi=DOTS)
     last, epochs = network.history[-1], _count(len(network.history), "epoch")
     accuracy_ends = (
         f"After {epochs}: training {percent(last.accuracy)}, "
@@ -45,13 +43,17 @@ def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[Fi
     )
     synthetic = "synthetic data, " if summary.synthetic else ""
     return [
-        FigureFile(
-            f"{arm}-accuracy.png",
+        save_figure(
+            accuracy,
+            folder,
+            f"{arm}-accuracy",
             accuracy_ends,
             f"{title}, {synthetic}accuracy by epoch. {accuracy_ends}",
         ),
-        FigureFile(
-            f"{arm}-loss.png",
+        save_figure(
+            loss,
+            folder,
+            f"{arm}-loss",
             loss_ends,
             f"{title}, {synthetic}loss by epoch. {loss_ends}",
         ),
