@@ -1,4 +1,5 @@
-"""The learning curves of one network. Training is orange and validation blue, as the lab draws them.
+"""The learning curves of one network. Training is orange and validation blue, as the lab
+draws them.
 
 The two shades are told apart with any colour vision, and the markers tell them apart in grey.
 """

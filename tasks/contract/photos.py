@@ -97,6 +97,22 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
         return [kind.model_validate_json(line) for line in file]
 
 
+def read_record(photo: Photo, image_size: int, read: Callable[[str, int, int], bytes]) -> Pixels:
+    """The pixels of one photo, checked: uint8 (image_size, image_size, 3), read-only.
+
+    Args:
+        read: gives a record file's bytes, by its name, from a first to before a last one.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    size = image_size * image_size * 3
+    record = read(photo.shard, photo.position * size, (photo.position + 1) * size)
+    if zlib.crc32(record) != photo.crc32:
+        raise _damaged(photo)
+    return np.frombuffer(record, dtype=np.uint8).reshape(image_size, image_size, 3)
+
+
 @dataclass(frozen=True)
 class PhotoSet:
     """The photos of one split with random access to their pixels, which stay on disk.

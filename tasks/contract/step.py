@@ -33,7 +33,7 @@ from tasks.contract.manifest import (
     record_key,
 )
 from tasks.contract.patience import patiently
-from tasks.contract.store import Store, sha256_of
+from tasks.contract.store import ObjectHead, Store, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,29 @@ class Artifact:
         Raises:
             InputError: it has no such file, or the stored bytes are not those of the manifest.
         """
+        return fetch_file(self._reference(name), self._store, self._cache)
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """Some bytes of one of its files, from the store, without the rest of it.
+
+        They are of the upload that the manifest names, but no digest covers a part of a file: the
+        caller checks what it reads. A cached copy is not asked, because hashing it whole takes
+        longer than such a request.
+
+        Raises:
+            InputError: it has no such file, or the stored one is another or ends before ``stop``.
+        """
+        file = self._reference(name)
+        head = ObjectHead(file.key, file.size, file.etag)
+        return patiently(lambda: self._store.read_range(head, start, stop))
+
+    def _reference(self, name: str) -> FileReference:
         try:
-            reference = self.manifest.files[name]
+            return self.manifest.files[name]
         except KeyError:
             raise InputError(
                 f"the result of {self.manifest.step} has no file {name!r}: run it again with force"
             ) from None
-        return fetch_file(reference, self._store, self._cache)
 
 
 @dataclass

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -220,24 +221,32 @@ class Store:
             InputError: the object changed or vanished meanwhile.
             UnavailableError: it kept breaking.
         """
+        download(partial(self._range, head), head.size, target, progress, pauses)
+        return sha256_of(target)
+
+    def read_range(self, head: ObjectHead, start: int, stop: int) -> bytes:
+        """Some bytes of exactly the version of an object that ``head`` describes.
+
+        Raises:
+            InputError: the object changed or vanished meanwhile, or ends before ``stop``.
+        """
+        return b"".join(self._range(head, start, stop))
+
+    def _range(self, head: ObjectHead, start: int, stop: int) -> Generator[bytes, None, None]:
+        """The bytes from ``start`` to before ``stop``, as they come."""
         pinned = {"Bucket": self.bucket, "Key": head.key, "IfMatch": f'"{head.etag}"'}
         if head.version_id is not None:
             pinned["VersionId"] = head.version_id
-
-        def read(start: int, stop: int) -> Generator[bytes, None, None]:
-            try:
-                with self._translated(head.key):
-                    answer = self._client.get_object(**pinned, Range=f"bytes={start}-{stop - 1}")
-                    with closing(answer["Body"]) as body:
-                        self._require_range(answer, start, stop, head)
-                        yield from body.iter_chunks(_CHUNK)
-            except _MissingObjectError:
-                raise InputError(
-                    f"{self.uri(head.key)} vanished while it was being read: put it back"
-                ) from None
-
-        download(read, head.size, target, progress, pauses)
-        return sha256_of(target)
+        try:
+            with self._translated(head.key):
+                answer = self._client.get_object(**pinned, Range=f"bytes={start}-{stop - 1}")
+                with closing(answer["Body"]) as body:
+                    self._require_range(answer, start, stop, head)
+                    yield from body.iter_chunks(_CHUNK)
+        except _MissingObjectError:
+            raise InputError(
+                f"{self.uri(head.key)} vanished while it was being read: put it back"
+            ) from None
 
     def _require_range(
         self, answer: Mapping[str, Any], start: int, stop: int, head: ObjectHead

@@ -1,10 +1,12 @@
 """Fabricated results of the earlier steps, published in the real store as those steps publish."""
 
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import exp
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,13 @@ from tasks.contract.training import (
 )
 from tasks.train.metrics import metrics_of
 
+IMAGE_SIZE, SHARD_PHOTOS = 32, 50
+
+
+def pixels_of(photo: str) -> bytes:
+    """A photo's record: one colour, which tells it from others."""
+    return bytes.fromhex(photo[:6]) * IMAGE_SIZE**2
+
 
 @dataclass
 class World:
@@ -45,6 +54,7 @@ class World:
         test_photos: per class.
         accuracy: share of the test photos that each arm gets right.
         predictions, metrics: what becomes of an arm's; the metrics are of the answers before.
+        records: what becomes of the record files, each of 50 photos.
     """
 
     classes: list[str] = field(default_factory=lambda: ["bear", "cougar", "elk"])
@@ -61,11 +71,13 @@ class World:
     predictions: Callable[[str, Predictions], Predictions] = lambda _arm, made: made
     metrics: Callable[[str, Metrics], Metrics] = lambda _arm, made: made
     facts: Callable[[str, Facts], Facts] = lambda _step, made: made
+    records: Callable[[str, bytes], bytes] = lambda _shard, made: made
 
     def photos(self) -> list[Photo]:
         rows = []
         for label, name in enumerate(self.classes):
             for number in range(self.test_photos):
+                shard, position = divmod(len(rows), SHARD_PHOTOS)
                 identity = hashlib.sha256(f"{label} {number}".encode()).hexdigest()
                 rows.append(
                     Photo(
@@ -77,9 +89,9 @@ class World:
                         group=identity,
                         width=640,
                         height=480,
-                        shard="test-00000.rgb",
-                        position=len(rows),
-                        crc32=0,
+                        shard=f"photos-{shard:05}.rgb",
+                        position=position,
+                        crc32=zlib.crc32(pixels_of(identity)),
                     )
                 )
         return sorted((self.photo(row) for row in rows), key=lambda row: row.photo)
@@ -115,6 +127,7 @@ class World:
     def _preprocess(self) -> Step:
         def run(job: Job) -> Facts:
             write_rows(job.output / PHOTOS_FILE, self.photos())
+            self._write_records(job.output)
             write_rows(job.output / REFUSED_FILE, self.refusals())
             sheets = [class_sheet(label) for label in range(len(self.classes))]
             for name in [*sheets, REFUSED_SHEET] if self.refusals() else sheets:
@@ -127,7 +140,7 @@ class World:
             per_class[self.classes[0]]["refused"] = refused
             facts = {
                 "classes": self.classes,
-                "image_size": 224,
+                "image_size": IMAGE_SIZE,
                 "dataset": self.dataset,
                 "archive": {"size": 350_123_456, "sha256": "a1" * 32},
                 "photos": {"entries": kept + refused, "kept": kept, "refused": refused},
@@ -138,6 +151,13 @@ class World:
             return self.facts("preprocess", facts)
 
         return Step("preprocess", ("tasks.contract.photos",), PreprocessOptions, run)
+
+    def _write_records(self, folder: Path) -> None:
+        shards: dict[str, bytes] = {}
+        for photo in sorted(self.photos(), key=lambda photo: (photo.shard, photo.position)):
+            shards[photo.shard] = shards.get(photo.shard, b"") + pixels_of(photo.photo)
+        for name, content in shards.items():
+            (folder / name).write_bytes(self.records(name, content))
 
     def _train(self, arm: str) -> Step:
         def run(job: Job) -> Facts:

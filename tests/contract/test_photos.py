@@ -10,7 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.contract.errors import InputError
-from tasks.contract.photos import Photo, PhotoSet, Refusal, read_rows, write_rows
+from tasks.contract.photos import (
+    Photo,
+    PhotoSet,
+    Refusal,
+    read_record,
+    read_rows,
+    write_rows,
+)
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 SIZE = 4
@@ -69,6 +76,19 @@ def test_any_photo_is_found_whatever_its_record_file(tmp_path: Path, data) -> No
     assert np.array_equal(photos.pixels([2, 0, 2]), pixels[[2, 0, 2]])
     assert photos.pixels([]).shape == (0, SIZE, SIZE, 3)
     assert photos.pixels([1]).ctypes.data % 64 == 0
+
+
+def test_one_record_is_read_alone_and_checked(tmp_path: Path, data) -> None:
+    rows, pixels = data
+
+    def read(name: str, start: int, stop: int) -> bytes:
+        return (tmp_path / name).read_bytes()[start:stop]
+
+    for row, expected in zip(rows, pixels, strict=True):
+        assert np.array_equal(read_record(row, SIZE, read), expected)
+    (tmp_path / "train-1").write_bytes(bytes(2 * SIZE * SIZE * 3))
+    with pytest.raises(InputError, match=r"record 1 of train-1 \('c/4.jpg'\) is damaged"):
+        read_record(rows[0], SIZE, read)
 
 
 def test_a_split_without_photos_is_told(tmp_path: Path, data) -> None:

@@ -76,6 +76,18 @@ def test_the_files_can_be_read_on_another_machine(
         elsewhere.path("missing")
 
 
+def test_a_part_of_a_file_costs_no_copy_of_it(store: Store, cache: Cache, tmp_path: Path) -> None:
+    manifest = run_step(step_of(Counted()), CONFIG, "r1", store, cache).manifest
+    elsewhere = Artifact(manifest, store, Cache(tmp_path / "elsewhere"))
+    assert elsewhere.read("deep/file.bin", 3, 5) == b"te"
+    assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
+    with pytest.raises(InputError, match="has no file 'missing'"):
+        elsewhere.read("missing", 0, 1)
+    store.write(manifest.files["deep/file.bin"].key, b"changed")
+    with pytest.raises(InputError, match="was replaced"):
+        elsewhere.read("deep/file.bin", 3, 5)
+
+
 def test_a_reader_never_gets_altered_bytes(store: Store, cache: Cache, tmp_path: Path) -> None:
     manifest = run_step(step_of(Counted()), CONFIG, "r1", store, cache).manifest
     store.write(manifest.files["deep/file.bin"].key, b"CONTENT")

@@ -46,6 +46,21 @@ def test_an_object_replaced_during_its_download_is_refused(store: Store, tmp_pat
         store.download(head, tmp_path / "target")
 
 
+def test_a_range_is_of_the_pinned_upload_alone(store: Store) -> None:
+    store.write("key", b"0123456789")
+    head = store.head("key")
+    assert head is not None
+    assert store.read_range(head, 2, 5) == b"234"
+    with pytest.raises(InputError, match=r"s3://wildlife/key sent .* instead of bytes 8-11 of 10"):
+        store.read_range(head, 8, 12)
+    store.write("key", b"abcdefghij")
+    with pytest.raises(InputError, match=r"s3://wildlife/key was replaced"):
+        store.read_range(head, 2, 5)
+    store.delete("key")
+    with pytest.raises(InputError, match=r"s3://wildlife/key vanished"):
+        store.read_range(head, 2, 5)
+
+
 def test_a_missing_bucket_is_named(store: Store) -> None:
     elsewhere = Store(StoreSettings("no-such-bucket", store.settings.endpoint_url))
     for call in (
