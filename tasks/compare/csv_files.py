@@ -4,10 +4,12 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tasks.compare.answers import Answer, AnsweredPhoto
 from tasks.contract.photos import Photo, Refusal
 
 REFUSED_CSV = "refused.csv"
 ACROSS_CLASSES_CSV = "across-classes.csv"
+ANSWERS_CSV = "disagreements.csv"
 
 #: A spreadsheet takes a cell that begins like this for a formula, quoted or not; some also take
 #: the full-width forms.
@@ -30,6 +32,35 @@ def write_across_classes(groups: Iterable[Sequence[Photo]], path: Path) -> None:
         for photo in group
     )
     _write(path, columns, rows)
+
+
+def write_answers(answers: Iterable[AnsweredPhoto], path: Path) -> None:
+    """Every test photo with both networks' answers."""
+    columns = [
+        "file",
+        "class",
+        "outcome",
+        *(
+            f"{arm}: {column}"
+            for arm in ("from scratch", "transfer")
+            for column in ("answer", "its probability", "probability of the class")
+        ),
+    ]
+    rows = (
+        [
+            answered.photo.entry,
+            answered.photo.class_name,
+            answered.outcome,
+            *_cells(answered.scratch),
+            *_cells(answered.transfer),
+        ]
+        for answered in answers
+    )
+    _write(path, columns, rows)
+
+
+def _cells(answer: Answer) -> tuple[str, str, str]:
+    return answer.class_name, f"{answer.probability:.6f}", f"{answer.true_probability:.6f}"
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

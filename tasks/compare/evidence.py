@@ -1,6 +1,7 @@
 """What the comparison rests on: the earlier steps' results, checked to belong together."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
 from typing import TypeVar
@@ -168,6 +169,11 @@ class Evidence:
     scratch: Arm
     transfer: Arm
 
+    @property
+    def test_photos(self) -> list[Photo]:
+        """In the order of ``labels`` and of the networks' answers."""
+        return _test_photos(self.photos)
+
 
 def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -> Evidence:
     """Read the three results.
@@ -177,7 +183,7 @@ def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -
     """
     data = _validated(DataFacts, preprocess.facts, "preprocess")
     photos = read_rows(preprocess.path(PHOTOS_FILE), Photo)
-    test = sorted((row for row in photos if row.split == "test"), key=lambda row: row.photo)
+    test = _test_photos(photos)
     if not test:
         raise InputError("there are no test photos to compare on: raise test_share and run again")
     sizes = np.unique([row.group for row in test], return_counts=True)[1]
@@ -191,6 +197,10 @@ def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -
         scratch=_read_arm(scratch, data.classes, test),
         transfer=_read_arm(transfer, data.classes, test),
     )
+
+
+def _test_photos(photos: Iterable[Photo]) -> list[Photo]:
+    return sorted((row for row in photos if row.split == "test"), key=lambda row: row.photo)
 
 
 def _read_arm(artifact: Artifact, classes: list[str], test: list[Photo]) -> Arm:

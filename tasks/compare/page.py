@@ -14,42 +14,39 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tasks.compare import wording
+from tasks.compare.confusion_matrix import MOST_NAMES, numbered
 from tasks.compare.data_card import DataCard
-from tasks.compare.drawing import FigureFile
+from tasks.compare.figures import Figures
+from tasks.compare.names import printable, shortened
+from tasks.compare.shown_photos import PhotoGroup
 from tasks.compare.summary import Summary
 
-#: Control characters, which no page may hold, and those that turn the direction of writing, with
-#: which a name could pose as another. A file name in an archive can hold either.
-_CONTROLS = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
-)
-_LONGEST = 160
 _MARKDOWN = re.compile(r"([\\`*_\[\]|#~$!])")
 
 
 def render_page(
-    summary: Summary, curves: Sequence[Sequence[FigureFile]], card: DataCard, folder: Path
+    summary: Summary, figures: Figures, shown: Sequence[PhotoGroup], card: DataCard, folder: Path
 ) -> str:
     """The page as HTML5 that stands alone: style and pictures are inside.
 
     Args:
-        curves: the figures of each network.
         folder: where the pictures' files lie.
     """
     environment = _environment(_printable)
     environment.filters["breakable"] = _breakable
     environment.filters["data_uri"] = lambda picture: _data_uri(folder / picture.name)
-    return _render(environment, "index.html.j2", summary, curves, card)
+    environment.filters["jpeg_uri"] = lambda content: _uri("image/jpeg", content)
+    return _render(environment, "index.html.j2", summary, figures, shown, card)
 
 
 def render_markdown(
-    summary: Summary, curves: Sequence[Sequence[FigureFile]], card: DataCard
+    summary: Summary, figures: Figures, shown: Sequence[PhotoGroup], card: DataCard
 ) -> str:
     """The same as GitHub-flavoured Markdown that refers to the files beside it.
 
     It leaves the lists of files to the CSV files: Markdown cannot fold them away.
     """
-    return _render(_environment(escape_markdown), "report.md.j2", summary, curves, card)
+    return _render(_environment(escape_markdown), "report.md.j2", summary, figures, shown, card)
 
 
 def escape_markdown(value: object) -> object:
@@ -64,13 +61,17 @@ def _render(
     environment: Environment,
     name: str,
     summary: Summary,
-    curves: Sequence[Sequence[FigureFile]],
+    figures: Figures,
+    shown: Sequence[PhotoGroup],
     card: DataCard,
 ) -> str:
     steps = list(summary.origin.values())
     return environment.get_template(name).render(
         summary=summary,
-        curves=curves,
+        figures=figures,
+        classes_are_numbered=numbered([row.name for row in summary.classes]),
+        most_names=MOST_NAMES,
+        shown=shown,
         card=card,
         properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
         # One run has one configuration, of which each step saw its slice.
@@ -90,20 +91,14 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
     )
     for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size"):
         environment.filters[name] = getattr(wording, name)
-    environment.filters["shortened"] = _shortened
+    environment.filters["shortened"] = shortened
     environment.globals["percent_range"] = wording.percent_range
     return environment
 
 
 def _printable(value: object) -> object:
-    if isinstance(value, str) and _CONTROLS.search(value):
-        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", value)
-    return value
-
-
-def _shortened(text: str) -> str:
-    """Its two ends: an archive may hold names of 65,535 characters, and a page a hundred such."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+    """Text without what no page may hold, still markup if it was; other values as they are."""
+    return type(value)(printable(value)) if isinstance(value, str) else value
 
 
 def _breakable(name: str) -> Markup:
@@ -114,4 +109,8 @@ def _breakable(name: str) -> Markup:
 
 def _data_uri(path: Path) -> str:
     kind = {".png": "image/png", ".jpg": "image/jpeg"}[path.suffix]
-    return f"data:{kind};base64,{b64encode(path.read_bytes()).decode()}"
+    return _uri(kind, path.read_bytes())
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{b64encode(content).decode()}"

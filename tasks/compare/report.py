@@ -1,15 +1,16 @@
 """The step itself: evidence in; numbers, pictures and words out."""
 
+from tasks.compare.answers import answered_photos
+from tasks.compare.csv_files import ANSWERS_CSV, write_answers
 from tasks.compare.data_card import write_data_card
 from tasks.compare.evidence import read_evidence
-from tasks.compare.learning_curves import draw_curves
+from tasks.compare.figures import draw_figures
 from tasks.compare.page import render_markdown, render_page
 from tasks.compare.publish import MARKDOWN_FILE, PAGE_FILE, SUMMARY_FILE
+from tasks.compare.shown_photos import shown_photos
 from tasks.compare.summary import StepOrigin, summarise
 from tasks.contract.manifest import now
 from tasks.contract.step import Facts, Job, provenance
-
-ARM_TITLES = {"scratch": "From scratch", "transfer": "Transfer"}
 
 
 def write_report(job: Job) -> Facts:
@@ -28,11 +29,14 @@ def write_report(job: Job) -> Facts:
         produced_by=provenance(),
     )
     summary = summarise(evidence, job.options.title, compared)
-    curves = [draw_curves(arm, title, summary, job.output) for arm, title in ARM_TITLES.items()]
+    figures = draw_figures(evidence, summary, job.output)
+    answers = answered_photos(evidence)
+    write_answers(answers, job.output / ANSWERS_CSV)
+    shown = shown_photos(answers, job.inputs["preprocess"], evidence.data.image_size)
     card = write_data_card(evidence, job.inputs["preprocess"], summary, job.output)
-    page = render_page(summary, curves, card, job.output)
+    page = render_page(summary, figures, shown, card, job.output)
     (job.output / PAGE_FILE).write_text(page, encoding="utf-8")
-    markdown = render_markdown(summary, curves, card)
+    markdown = render_markdown(summary, figures, shown, card)
     (job.output / MARKDOWN_FILE).write_text(markdown, encoding="utf-8")
     (job.output / SUMMARY_FILE).write_text(summary.model_dump_json(indent=1) + "\n")
     return summary.headline

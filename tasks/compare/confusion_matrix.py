@@ -1,0 +1,106 @@
+"""Which classes each network takes for which, as a shaded matrix."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tasks.compare.drawing import INK, STYLE, FigureFile, save_figure
+from tasks.compare.names import drawable, shortened
+from tasks.compare.summary import Summary
+from tasks.compare.wording import percent
+from tasks.contract.training import Metrics
+
+#: Up to so many classes, counts stand in the cells, and names along the sides; beyond, numbers.
+_MOST_COUNTS, MOST_NAMES = 20, 30
+#: Characters of a name.
+_LONGEST_NAME = 16
+#: In inches; names take some of the width, and a page shows it as wide as two thirds of its text.
+_SIZE = (6.0, 5.4)
+#: Shares darker than this have light figures on them.
+_DARK = 0.55
+
+
+def draw_confusion(
+    arm: str, title: str, metrics: Metrics, summary: Summary, folder: Path
+) -> FigureFile:
+    """The confusion matrix of one network's test, as ``<arm>-confusion``.
+
+    A row is a true class, and its shades are shares of that class's test photos: a row without
+    test photos stays blank.
+
+    Args:
+        arm: "scratch" or "transfer".
+        title: what readers call it.
+    """
+    counts = np.array(metrics.confusion)
+    mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(f"{mark}{title}: test photos by class")
+        support = counts.sum(axis=1, keepdims=True)
+        shares = np.divide(counts, support, out=np.full(counts.shape, np.nan), where=support > 0)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, format="{x:.0%}")
+        bar.set_label("Share of the true class")
+        bar.outline.set_visible(False)
+        axes.spines[["top", "right"]].set_visible(True)
+        axes.set_xlabel("Named by the network")
+        axes.set_ylabel("True class")
+        _draw_ticks(axes, [row.name for row in summary.classes])
+        if len(counts) <= _MOST_COUNTS:
+            _draw_counts(axes, counts, shares)
+    caption = (
+        f"{metrics.correct:,} of {metrics.photos:,} test photos lie on the diagonal "
+        f"({percent(metrics.accuracy)})."
+    )
+    synthetic = ", synthetic data" if summary.synthetic else ""
+    alt = f"{title}{synthetic}: confusion matrix of {len(counts)} classes. {caption}"
+    return save_figure(figure, folder, f"{arm}-confusion", caption, alt)
+
+
+def numbered(names: Sequence[str]) -> bool:
+    """Whether some ticks are the numbers of classes, so that readers need a key to them."""
+    return len(names) > MOST_NAMES or not all(drawable(name) for name in names)
+
+
+def _draw_ticks(axes: Axes, names: Sequence[str]) -> None:
+    """Names, or from 1 the number of a class: of all, if there are many, or of one that no figure
+    can show."""
+    axes.tick_params(length=0)
+    if len(names) > MOST_NAMES:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+            axis.set_major_formatter(lambda place, _tick: f"{place + 1:.0f}")
+        axes.set_xlabel("Named by the network (number of the class)")
+        axes.set_ylabel("True class (number)")
+        return
+    labels = [
+        shortened(name, _LONGEST_NAME) if drawable(name) else f"class {number}"
+        for number, name in enumerate(names, start=1)
+    ]
+    size = 10.5 if len(names) <= 12 else 9 if len(names) <= _MOST_COUNTS else 8
+    axes.set_xticks(
+        range(len(names)), labels, rotation=45, ha="right", rotation_mode="anchor", size=size
+    )
+    axes.set_yticks(range(len(names)), labels, size=size)
+
+
+def _draw_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
+    size = 11 if len(counts) <= 6 else 9.5 if len(counts) <= 12 else 7.5
+    for row, column in np.argwhere(counts):
+        dark = shares[row, column] > _DARK
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]}",
+            ha="center",
+            va="center",
+            size=size,
+            color="white" if dark else INK,
+        )
