@@ -9,11 +9,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tasks.compare import statistics, wording
 from tasks.compare.across_classes import groups_across_classes
-from tasks.compare.evidence import Arm, Evidence, Parameters, SplitCounts, Weights
+from tasks.compare.confusion import ConfusedPair, most_confused
+from tasks.compare.evidence import Arm, DataFacts, Evidence, Parameters, SplitCounts, Weights
+from tasks.compare.part import Part
 from tasks.compare.statistics import PairedCounts, Verdict
 from tasks.contract.manifest import Manifest
 from tasks.contract.training import Epoch
@@ -24,11 +26,7 @@ SUMMARY_VERSION: Literal[1] = 1
 _DEFAULT_TITLE = "What transfer learning bought"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Score(_Part):
+class Score(Part):
     """A network's answers to the test photos.
 
     Attributes:
@@ -50,7 +48,7 @@ class Score(_Part):
     calibration_error: float
 
 
-class ArmSummary(_Part):
+class ArmSummary(Part):
     """One network: how it was trained, what that cost and what it can do. Times in seconds.
 
     ``seconds`` is the whole step's time, ``train_seconds`` the training's alone. A training that
@@ -75,10 +73,11 @@ class ArmSummary(_Part):
     head_seconds: float | None
     photos_per_second: float | None
     test: Score
+    most_confused: list[ConfusedPair]
     history: list[Epoch]
 
 
-class Paired(_Part):
+class Paired(Part):
     """On how many test photos both, one or none of the networks were right."""
 
     both: int
@@ -89,7 +88,7 @@ class Paired(_Part):
     test_method: str = "McNemar, exact, two-sided"
 
 
-class ClassSummary(_Part):
+class ClassSummary(Part):
     """One class. Recall is the share of its test photos that were right; None without photos."""
 
     name: str
@@ -101,7 +100,7 @@ class ClassSummary(_Part):
     transfer_recall: float | None
 
 
-class Spread(_Part):
+class Spread(Part):
     """Of a number that each photo has: the extremes, the quartiles and the median."""
 
     smallest: float
@@ -118,7 +117,7 @@ class Spread(_Part):
         )
 
 
-class DataSummary(_Part):
+class DataSummary(Part):
     """What became of the archive's photos. ``archive_size`` in bytes, ``image_size`` in pixels.
 
     ``near_duplicate_test_photos`` look like another test photo; the intervals count them as
@@ -144,7 +143,7 @@ class DataSummary(_Part):
     aspect_ratio: Spread
 
 
-class StepOrigin(_Part):
+class StepOrigin(Part):
     """Which execution made a step's result, and with what.
 
     ``fingerprint`` is empty for the comparison, which writes this before it has a manifest.
@@ -157,7 +156,7 @@ class StepOrigin(_Part):
     produced_by: dict[str, str]
 
 
-class Summary(_Part):
+class Summary(Part):
     """The report as numbers. Accuracies, shares and differences of them lie in -1..1.
 
     Attributes:
@@ -217,8 +216,8 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
     )
     verdict = statistics.verdict_of(counts)
     low, high = statistics.paired_interval(counts)
-    scratch_summary = _arm_summary(scratch)
-    transfer_summary = _arm_summary(transfer)
+    scratch_summary = _arm_summary(scratch, evidence.data)
+    transfer_summary = _arm_summary(transfer, evidence.data)
     return Summary(
         title=title or evidence.data.dataset.name or _DEFAULT_TITLE,
         synthetic=evidence.data.dataset.synthetic,
@@ -252,7 +251,7 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
     )
 
 
-def _arm_summary(arm: Arm) -> ArmSummary:
+def _arm_summary(arm: Arm, data: DataFacts) -> ArmSummary:
     facts, metrics = arm.facts, arm.metrics
     low, high = statistics.wilson_interval(metrics.correct, metrics.photos)
     return ArmSummary(
@@ -275,6 +274,7 @@ def _arm_summary(arm: Arm) -> ArmSummary:
             macro_f1=metrics.macro_f1,
             calibration_error=metrics.calibration_error,
         ),
+        most_confused=most_confused(metrics, data.classes),
         history=arm.history,
         **arm.measurements.model_dump(),
     )
