@@ -36,8 +36,8 @@ class _Look(NamedTuple):
 
 
 _LOOKS = {
-    "transfer": _Look("transfer", GREEN, "o", 7),
-    "scratch": _Look("from scratch", DARK_GREY, "D", 5),
+    "transfer": _Look("transfer", GREEN, "o", 6),
+    "scratch": _Look("from scratch", DARK_GREY, "D", 4.5),
 }
 _Histories = Mapping[str, Sequence[Epoch]]
 
@@ -120,7 +120,7 @@ def _draw(
             linestyle=(0, (3, 1.5)),
             linewidth=1.2,
             marker=look.marker,
-            markersize=look.size - 3,
+            markersize=look.size - 2.5,
             markevery=every,
             alpha=0.75,
             label=f"{look.title}, training",

@@ -19,10 +19,10 @@ from tasks.contract.training import Metrics
 _MOST_COUNTS, MOST_NAMES = 20, 30
 #: Characters of a name.
 _LONGEST_NAME = 16
-#: In inches; names take some of the width, and a page shows it as wide as two thirds of its text.
-_SIZE = (6.0, 5.4)
+#: Width and height in inches, of few classes and of more, whose names are written aslant.
+_FEW, _SMALL, _LARGE = 6, (4.4, 4.7), (6.0, 6.9)
 #: Shares darker than this have light figures on them.
-_DARK = 0.55
+_DARK = 0.68
 
 
 def draw_confusion(
@@ -40,14 +40,16 @@ def draw_confusion(
     counts = np.array(metrics.confusion)
     mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=_SMALL if len(counts) <= _FEW else _LARGE, layout="constrained")
         axes = figure.subplots()
         axes.set_title(f"{mark}{title}: test photos by class")
         support = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, support, out=np.full(counts.shape, np.nan), where=support > 0)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-        bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, format="{x:.0%}")
-        bar.set_label("Share of the true class")
+        bar = figure.colorbar(
+            image, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02, format="{x:.0%}"
+        )
+        bar.set_label("Share of the true class’s photos")
         bar.outline.set_visible(False)
         axes.spines[["top", "right"]].set_visible(True)
         axes.set_xlabel("Named by the network")
@@ -74,9 +76,10 @@ def _draw_ticks(axes: Axes, names: Sequence[str]) -> None:
     can show."""
     axes.tick_params(length=0)
     if len(names) > MOST_NAMES:
+        steps = MaxNLocator(nbins=10, integer=True).tick_values(0, len(names))
+        numbers = [1, *(round(step) for step in steps if 0 < step <= len(names))]
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(nbins=10, integer=True))
-            axis.set_major_formatter(lambda place, _tick: f"{place + 1:.0f}")
+            axis.set_ticks([number - 1 for number in numbers], [f"{n}" for n in numbers])
         axes.set_xlabel("Named by the network (number of the class)")
         axes.set_ylabel("True class (number)")
         return
@@ -84,7 +87,7 @@ def _draw_ticks(axes: Axes, names: Sequence[str]) -> None:
         shortened(name, _LONGEST_NAME) if drawable(name) else f"class {number}"
         for number, name in enumerate(names, start=1)
     ]
-    size = 10.5 if len(names) <= 12 else 9 if len(names) <= _MOST_COUNTS else 8
+    size = 10 if len(names) <= 12 else 9 if len(names) <= _MOST_COUNTS else 8
     axes.set_xticks(
         range(len(names)), labels, rotation=45, ha="right", rotation_mode="anchor", size=size
     )
@@ -92,7 +95,7 @@ def _draw_ticks(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _draw_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
-    size = 11 if len(counts) <= 6 else 9.5 if len(counts) <= 12 else 7.5
+    size = 11 if len(counts) <= _FEW else 9.5 if len(counts) <= 12 else 7.5
     for row, column in np.argwhere(counts):
         dark = shares[row, column] > _DARK
         axes.text(
