@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from tasks.compare.drawing import BLUE, GREY, ORANGE, SIZE, STYLE, FigureFile, save_figure
 from tasks.compare.summary import ArmSummary, Summary
@@ -84,6 +84,8 @@ def _draw_loss(network: ArmSummary, classes: int, title: str) -> Figure:
     _draw_pair(axes, training, validation)
     if max(training + validation) > _EXPLODED * guessing and min(training + validation) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:,g}")  # the usual one writes formulas
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("Loss (cross-entropy, nats; log scale)")
     else:
         axes.set_ylim(0, 1.05 * max(training + validation + [guessing]))

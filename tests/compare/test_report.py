@@ -24,7 +24,19 @@ from tests.compare.world import World
 pytestmark = pytest.mark.store
 Read = Callable[[str], Any]
 CURVES = ("scratch-accuracy", "scratch-loss", "transfer-accuracy", "transfer-loss")
-FIGURES = (*CURVES, "photo-sizes", "photo-shapes")
+FIGURES = (
+    *CURVES,
+    "both-by-epoch",
+    "both-by-time",
+    "scratch-confusion",
+    "transfer-confusion",
+    "scratch-reliability",
+    "transfer-reliability",
+    "photo-sizes",
+    "photo-shapes",
+)
+#: Thumbnails: of 24 photos that transfer alone gets right, 12, and so on.
+THUMBNAILS = 12 + 3 + 3 + 6 + 12
 PICTURES = tuple(f"{name}.png" for name in FIGURES)
 DRAWINGS = tuple(f"{name}.svg" for name in FIGURES)
 SHEETS = ("contact-000.jpg", "contact-001.jpg", "contact-002.jpg", "contact-refused.jpg")
@@ -75,6 +87,7 @@ def test_every_file_is_published_with_the_right_content_type(
         "summary.json": "application/json",
         "refused.csv": "text/csv; charset=utf-8",
         "across-classes.csv": "text/csv; charset=utf-8",
+        "disagreements.csv": "text/csv; charset=utf-8",
         **dict.fromkeys(PICTURES, "image/png"),
         **dict.fromkeys(DRAWINGS, "image/svg+xml"),
         **dict.fromkeys(SHEETS, "image/jpeg"),
@@ -93,7 +106,7 @@ def test_the_page_is_published_last(
 
     monkeypatch.setattr(store, "copy", noted)
     world.compare(store, cache)
-    assert len(copied) == 5 + 2 * len(FIGURES) + len(SHEETS)
+    assert len(copied) == 6 + 2 * len(FIGURES) + len(SHEETS)
     assert copied[-1] == "reports/run-1/index.html"
 
 
@@ -146,8 +159,15 @@ def test_the_page_stands_alone_and_forbids_everything_else(
     html = read_report("index.html")
     page = Page(html)
     kinds = Counter(image["src"].partition(",")[0] for image in page.all("img"))
-    assert kinds == {"data:image/png;base64": len(FIGURES), "data:image/jpeg;base64": 4}
-    assert {link["href"] for link in page.all("a")} == {"refused.csv", *DRAWINGS}
+    assert kinds == {
+        "data:image/png;base64": len(FIGURES),
+        "data:image/jpeg;base64": 4 + THUMBNAILS,
+    }
+    assert {link["href"] for link in page.all("a")} == {
+        "refused.csv",
+        "disagreements.csv",
+        *DRAWINGS,
+    }
     assert {link["href"] for link in page.all("link")} == {"data:,"}
     assert len(page.all("style")) == 1
     assert not page.all("script")
@@ -169,6 +189,9 @@ def test_the_page_is_accessible(
     assert all(heading.get("scope") in ("row", "col") for heading in page.all("th"))
     pictures = [image["alt"] for image in page.all("img")]
     assert all("After 5 epochs: training" in alt for alt in pictures[:4])
+    assert all("Highest validation accuracy: transfer" in alt for alt in pictures[4:6])
+    assert all("of 60 test photos lie on the diagonal" in alt for alt in pictures[6:8])
+    assert all("Expected calibration error" in alt for alt in pictures[8:10])
     assert all(pictures)
     assert all(image["width"] and image["height"] for image in page.all("img"))
     identities = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
@@ -198,7 +221,8 @@ def test_hostile_names_are_shown_and_never_run(
     assert not page.all("script")
     assert not page.all("iframe")
     assert not page.all("b")
-    assert len(page.all("img")) == len(FIGURES) + 4 + 1
+    thumbnails = [image for image in page.all("img") if "title" in image]
+    assert len(page.all("img")) - len(thumbnails) == len(FIGURES) + 4 + 1
     assert '<script>alert("1")</script>' in page.text
     assert "{{7*7}}" in page.text
     assert not {"\x01", "\u202e"} & set(page.text)
