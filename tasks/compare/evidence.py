@@ -91,9 +91,21 @@ class Weights(_Facts):
 
 
 class Recipe(_Facts):
-    """How a network was trained, by name; see ``tasks.train.recipes``."""
+    """How a network was trained; see ``tasks.train.recipes``.
+
+    Attributes:
+        warm_up_epochs: without, the learning rate stays where it is.
+    """
 
     name: str = "unknown"
+    epochs: int | None = None
+    fine_tune_epochs: int = 0
+    warm_up_epochs: float | None = None
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """All of them, if the number is known."""
+        return None if self.epochs is None else self.epochs + self.fine_tune_epochs
 
 
 class ArmFacts(_Facts):

@@ -15,6 +15,7 @@ from tasks.compare import statistics, wording
 from tasks.compare.across_classes import groups_across_classes
 from tasks.compare.confusion import ConfusedPair, most_confused
 from tasks.compare.evidence import Arm, DataFacts, Evidence, Parameters, SplitCounts, Weights
+from tasks.compare.fitting import Statement, statements_on
 from tasks.compare.part import Part
 from tasks.compare.statistics import PairedCounts, Verdict
 from tasks.contract.manifest import Manifest
@@ -75,6 +76,7 @@ class ArmSummary(Part):
     test: Score
     most_confused: list[ConfusedPair]
     history: list[Epoch]
+    statements: list[Statement]
 
 
 class Paired(Part):
@@ -276,6 +278,11 @@ def _arm_summary(arm: Arm, data: DataFacts) -> ArmSummary:
         ),
         most_confused=most_confused(metrics, data.classes),
         history=arm.history,
+        statements=statements_on(
+            arm.history,
+            facts.recipe.planned_epochs,
+            [data.per_class[name].validation for name in data.classes],
+        ),
         **arm.measurements.model_dump(),
     )
 

@@ -26,9 +26,11 @@ def points(difference: float) -> str:
 
 
 def decimal(number: float) -> str:
-    """A loss with three decimals below one and two above."""
+    """A loss with three decimals below one and two above; what exploded as a power of ten."""
     if 0 < number < 0.0005:
         return f"<{NBSP}0.001"
+    if number >= 1e5:
+        return f"{number:.1e}"
     return f"{number:.3f}" if number < 1 else f"{number:.2f}"
 
 

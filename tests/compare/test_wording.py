@@ -66,6 +66,7 @@ def test_each_arm_names_its_device_when_they_differ() -> None:
         (points(-0.0001), "0.0"),
         (decimal(1.604), "1.60"),
         (decimal(0.03), "0.030"),
+        (decimal(3.4e38), "3.4e+38"),
         (decimal(0.0001), "< 0.001"),
         (decimal(0.0), "0.000"),
         (duration(8.26), "8.3 s"),
