@@ -200,6 +200,20 @@ def test_the_page_is_accessible(
     assert named <= set(identities)
 
 
+def test_what_the_rules_say_of_each_training_stands_below_its_curves(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)
+    summary = read_report("summary.json")
+    text = Page(read_report("index.html")).text
+    places = []
+    for arm, heading in (("scratch", "From scratch"), ("transfer", "Transfer")):
+        places.append(text.index(f"\n{heading}\n", text.index("Learning curves")))
+        assert summary[arm]["statements"]
+        places += [text.index(one["text"], places[-1]) for one in summary[arm]["statements"]]
+    assert [*places, text.index("Both on one axis")] == sorted([*places, text.index("Both on one")])
+
+
 HOSTILE = [
     '<script>alert("1")</script>',
     "a|b`c`*d*[e](javascript:f)\n# g",
