@@ -169,7 +169,7 @@ class Evidence:
     Attributes:
         photos, refused: every photo of the archive that is used, and that is not.
         labels: the true label of each test photo, int32, shape (test photos,).
-        near_duplicates: how many test photos look like another test photo.
+        groups: the near-duplicate group of each of them, likewise.
     """
 
     preprocess: Manifest
@@ -177,7 +177,7 @@ class Evidence:
     photos: list[Photo]
     refused: list[Refusal]
     labels: NDArray[np.int32]
-    near_duplicates: int
+    groups: NDArray[np.str_]
     scratch: Arm
     transfer: Arm
 
@@ -185,6 +185,12 @@ class Evidence:
     def test_photos(self) -> list[Photo]:
         """In the order of ``labels`` and of the networks' answers."""
         return _test_photos(self.photos)
+
+    @property
+    def near_duplicates(self) -> int:
+        """How many test photos look like another test photo."""
+        sizes = np.unique(self.groups, return_counts=True)[1]
+        return int(sizes[sizes > 1].sum())
 
 
 def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -> Evidence:
@@ -198,14 +204,13 @@ def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -
     test = _test_photos(photos)
     if not test:
         raise InputError("there are no test photos to compare on: raise test_share and run again")
-    sizes = np.unique([row.group for row in test], return_counts=True)[1]
     return Evidence(
         preprocess=preprocess.manifest,
         data=data,
         photos=photos,
         refused=read_rows(preprocess.path(REFUSED_FILE), Refusal),
         labels=np.array([row.label for row in test], dtype=np.int32),
-        near_duplicates=int(sizes[sizes > 1].sum()),
+        groups=np.array([row.group for row in test]),
         scratch=_read_arm(scratch, data.classes, test),
         transfer=_read_arm(transfer, data.classes, test),
     )

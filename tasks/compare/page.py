@@ -93,6 +93,7 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
         environment.filters[name] = getattr(wording, name)
     environment.filters["shortened"] = shortened
     environment.globals["percent_range"] = wording.percent_range
+    environment.globals["points_range"] = wording.points_range
     return environment
 
 

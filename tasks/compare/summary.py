@@ -80,14 +80,24 @@ class ArmSummary(Part):
 
 
 class Paired(Part):
-    """On how many test photos both, one or none of the networks were right."""
+    """On how many test photos both, one or none of the networks were right.
+
+    The bootstrap's interval of the difference rests on ``groups`` of photos: a near-duplicate group
+    counts once, and so does a photo that looks like no other.
+    """
 
     both: int
     only_transfer: int
     only_scratch: int
     neither: int
+    groups: int
+    bootstrap_low: float
+    bootstrap_high: float
     interval_method: str = "Newcombe 1998, method 10, 95 %"
     test_method: str = "McNemar, exact, two-sided"
+    bootstrap_method: str = (
+        f"BCa bootstrap of near-duplicate groups, {statistics.RESAMPLES:,} resamples, 95 %"
+    )
 
 
 class ClassSummary(Part):
@@ -122,10 +132,10 @@ class Spread(Part):
 class DataSummary(Part):
     """What became of the archive's photos. ``archive_size`` in bytes, ``image_size`` in pixels.
 
-    ``near_duplicate_test_photos`` look like another test photo; the intervals count them as
-    independent. Of the near-duplicate groups, those ``across_classes`` have photos of more than
-    one class. ``longer_side`` (pixels) and ``aspect_ratio`` (width / height) are of the photos
-    that are used.
+    ``near_duplicate_test_photos`` look like another test photo; all intervals but the bootstrap's
+    count them as independent. Of the near-duplicate groups, those ``across_classes`` have photos of
+    more than one class. ``longer_side`` (pixels) and ``aspect_ratio`` (width / height) are of the
+    photos that are used.
     """
 
     name: str
@@ -213,10 +223,11 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
         compared: the execution that this is.
     """
     scratch, transfer = evidence.scratch, evidence.transfer
-    counts = PairedCounts.of(
-        transfer.predicted == evidence.labels, scratch.predicted == evidence.labels
-    )
-    verdict = statistics.verdict_of(counts)
+    transfer_right = transfer.predicted == evidence.labels
+    scratch_right = scratch.predicted == evidence.labels
+    counts = PairedCounts.of(transfer_right, scratch_right)
+    grouped = statistics.grouped_interval(transfer_right, scratch_right, evidence.groups)
+    verdict = statistics.verdict_of(counts, grouped)
     low, high = statistics.paired_interval(counts)
     scratch_summary = _arm_summary(scratch, evidence.data)
     transfer_summary = _arm_summary(transfer, evidence.data)
@@ -227,6 +238,7 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
         created=compared.created,
         statement=wording.statement(
             counts,
+            grouped,
             verdict,
             (transfer.measurements.train_seconds, scratch.measurements.train_seconds),
             (transfer.measurements.device, scratch.measurements.device),
@@ -241,7 +253,12 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
         test_photos=sum(counts),
         scratch=scratch_summary,
         transfer=transfer_summary,
-        paired=Paired(**counts._asdict()),
+        paired=Paired(
+            **counts._asdict(),
+            groups=len(np.unique(evidence.groups)),
+            bootstrap_low=grouped.low,
+            bootstrap_high=grouped.high,
+        ),
         classes=_class_summaries(evidence),
         data=_data_summary(evidence),
         origin={

@@ -1,6 +1,12 @@
 """Numbers as people read them, and the one sentence that answers the report's question."""
 
-from tasks.compare.statistics import PairedCounts, Verdict, mcnemar_exact, paired_interval
+from tasks.compare.statistics import (
+    Interval,
+    PairedCounts,
+    Verdict,
+    mcnemar_exact,
+    paired_interval,
+)
 
 #: Keeps a number on one line with its unit.
 NBSP = "\u00a0"
@@ -23,6 +29,11 @@ def points(difference: float) -> str:
     if text == "0.0":
         return text
     return ("+" if difference > 0 else MINUS) + text
+
+
+def points_range(interval: tuple[float, float]) -> str:
+    """Two differences, likewise: "+31.0 to +46.4"."""
+    return f"{points(interval[0])} to {points(interval[1])}"
 
 
 def decimal(number: float) -> str:
@@ -71,6 +82,7 @@ def size(count: int) -> str:
 
 def statement(
     counts: PairedCounts,
+    grouped: Interval,
     verdict: Verdict,
     seconds: tuple[float | None, float | None],
     devices: tuple[str, str],
@@ -78,30 +90,34 @@ def statement(
     """What transfer learning bought and cost, no stronger than the numbers are.
 
     Args:
+        grouped: the difference's interval that draws near duplicates together.
         seconds: training time of transfer and from scratch.
         devices: where each was trained, likewise.
     """
-    difference, (low, high) = counts.difference, paired_interval(counts)
+    difference, interval = counts.difference, paired_interval(counts)
     scratch, transfer = "training from scratch", "transfer learning"
     if verdict == "not distinguishable":
+        disputed = (
+            "" if interval.holds_zero else f"near duplicates together, {points_range(grouped)}; "
+        )
         found = (
             f"{transfer} and {scratch} are not distinguishable: "
             f"the difference is {points(difference)} percentage points "
-            f"(95{NBSP}% interval {points(low)} to {points(high)}; "
-            f"exact McNemar {p_value(mcnemar_exact(counts))})"
+            f"(95{NBSP}% interval {points_range(interval)}; "
+            f"{disputed}exact McNemar {p_value(mcnemar_exact(counts))})"
         )
     elif verdict == "transfer is better":
-        found = _more_often(transfer, scratch, difference, (low, high))
+        found = _more_often(transfer, scratch, difference, interval)
     else:
-        found = _more_often(scratch, transfer, -difference, (-high, -low))
+        mirrored = Interval(-interval.high, -interval.low)
+        found = _more_often(scratch, transfer, -difference, mirrored)
     return f"On the same {sum(counts):,} test photos, {found}; {_cost(seconds, devices)}."
 
 
-def _more_often(better: str, worse: str, gain: float, interval: tuple[float, float]) -> str:
-    low, high = interval
+def _more_often(better: str, worse: str, gain: float, interval: Interval) -> str:
     return (
         f"{better} was right {100 * gain:.1f} percentage points more often than {worse} "
-        f"(95{NBSP}% interval {100 * low:.1f} to {100 * high:.1f})"
+        f"(95{NBSP}% interval {100 * interval.low:.1f} to {100 * interval.high:.1f})"
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.compare.statistics import PairedCounts, verdict_of
+from tasks.compare.statistics import Interval, PairedCounts, paired_interval, verdict_of
 from tasks.compare.wording import (
     decimal,
     duration,
@@ -20,8 +20,14 @@ def plain(text: str) -> str:
     return text.replace("\u00a0", " ").replace("\u2212", "-")
 
 
-def said(counts: PairedCounts, seconds: tuple[float | None, float | None] = (41.0, 760.0)) -> str:
-    return plain(statement(counts, verdict_of(counts), seconds, ("CPU, 2 cores", "CPU, 2 cores")))
+def said(
+    counts: PairedCounts,
+    seconds: tuple[float | None, float | None] = (41.0, 760.0),
+    devices: tuple[str, str] = ("CPU, 2 cores", "CPU, 2 cores"),
+    grouped: Interval | None = None,
+) -> str:
+    grouped = grouped or paired_interval(counts)
+    return plain(statement(counts, grouped, verdict_of(counts, grouped), seconds, devices))
 
 
 def test_the_answer_has_a_number_its_interval_and_its_cost() -> None:
@@ -35,8 +41,14 @@ def test_the_answer_has_a_number_its_interval_and_its_cost() -> None:
 def test_a_difference_the_numbers_do_not_carry_is_called_not_distinguishable() -> None:
     sentence = said(PairedCounts(80, 8, 5, 7))
     assert "are not distinguishable: the difference is +3.0 percentage points" in sentence
-    assert "interval -4.6 to +10.8; exact McNemar p = 0.58" in sentence
+    assert "(95 % interval -4.6 to +10.8; exact McNemar p = 0.58)" in sentence
     assert "more often" not in sentence
+
+
+def test_a_difference_that_near_duplicates_make_is_not_one() -> None:
+    sentence = said(PairedCounts(100, 30, 5, 20), grouped=Interval(-0.01, 0.34))
+    assert "are not distinguishable: the difference is +16.1 percentage points" in sentence
+    assert "near duplicates together, -1.0 to +34.0; exact McNemar p < 0.001" in sentence
 
 
 def test_scratch_is_named_when_it_is_better() -> None:
@@ -50,9 +62,8 @@ def test_a_time_that_was_not_measured_is_said_to_be_unknown() -> None:
 
 
 def test_each_arm_names_its_device_when_they_differ() -> None:
-    counts = PairedCounts(100, 73, 3, 4)
-    sentence = statement(counts, verdict_of(counts), (1.0, 2.0), ("GPU 0", "GPU 1"))
-    assert plain(sentence).endswith("1.0 s with transfer on GPU 0 and 2.0 s from scratch on GPU 1.")
+    sentence = said(PairedCounts(100, 73, 3, 4), (1.0, 2.0), ("GPU 0", "GPU 1"))
+    assert sentence.endswith("1.0 s with transfer on GPU 0 and 2.0 s from scratch on GPU 1.")
 
 
 @pytest.mark.parametrize(
