@@ -7,9 +7,12 @@ from pathlib import Path
 from tasks.compare.answers import Answer, AnsweredPhoto
 from tasks.contract.photos import Photo, Refusal
 
+#: Of text, only what a formula could be is changed; numbers stay numbers.
+Cell = str | int | float | None
+
 REFUSED_CSV = "refused.csv"
 ACROSS_CLASSES_CSV = "across-classes.csv"
-ANSWERS_CSV = "disagreements.csv"
+ANSWERS_CSV = "test-photos.csv"
 
 #: A spreadsheet takes a cell that begins like this for a formula, quoted or not; some also take
 #: the full-width forms.
@@ -20,7 +23,7 @@ def write_refused(refused: Iterable[Refusal], path: Path) -> None:
     """Every refused file, by name."""
     columns = ("file", "class", "reason", "detail", "same pixels as")
     rows = ((r.entry, r.class_name, r.reason, r.detail, r.same_as) for r in refused)
-    _write(path, columns, rows)
+    write_csv(path, columns, rows)
 
 
 def write_across_classes(groups: Iterable[Sequence[Photo]], path: Path) -> None:
@@ -31,7 +34,7 @@ def write_across_classes(groups: Iterable[Sequence[Photo]], path: Path) -> None:
         for number, group in enumerate(groups, start=1)
         for photo in group
     )
-    _write(path, columns, rows)
+    write_csv(path, columns, rows)
 
 
 def write_answers(answers: Iterable[AnsweredPhoto], path: Path) -> None:
@@ -56,24 +59,25 @@ def write_answers(answers: Iterable[AnsweredPhoto], path: Path) -> None:
         ]
         for answered in answers
     )
-    _write(path, columns, rows)
+    write_csv(path, columns, rows)
 
 
 def _cells(answer: Answer) -> tuple[str, str, str]:
     return answer.class_name, f"{answer.probability:.6f}", f"{answer.true_probability:.6f}"
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write a table; names of columns, too, may come from the archive. None is an empty cell."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([_as_text(cell) for cell in row] for row in rows)
+        writer.writerow([_harmless(column) for column in columns])
+        writer.writerows([_harmless(cell) for cell in row] for row in rows)
 
 
-def _as_text(cell: str) -> str:
+def _harmless(cell: Cell) -> Cell:
     """An apostrophe in front makes a spreadsheet show a formula instead of working it out.
 
     Names come from the archive. That changes a name that begins so; ``refused.jsonl`` of the
     preprocess step has it as it is.
     """
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

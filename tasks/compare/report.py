@@ -9,6 +9,7 @@ from tasks.compare.page import render_markdown, render_page
 from tasks.compare.publish import MARKDOWN_FILE, PAGE_FILE, SUMMARY_FILE
 from tasks.compare.shown_photos import shown_photos
 from tasks.compare.summary import StepOrigin, summarise
+from tasks.compare.tables import write_tables
 from tasks.contract.manifest import now
 from tasks.contract.step import Facts, Job, provenance
 
@@ -34,6 +35,7 @@ def write_report(job: Job) -> Facts:
     write_answers(answers, job.output / ANSWERS_CSV)
     shown = shown_photos(answers, job.inputs["preprocess"], evidence.data.image_size)
     card = write_data_card(evidence, job.inputs["preprocess"], summary, job.output)
+    write_tables(evidence, summary, job.output)
     page = render_page(summary, figures, shown, card, job.output)
     (job.output / PAGE_FILE).write_text(page, encoding="utf-8")
     markdown = render_markdown(summary, figures, shown, card)

@@ -5,6 +5,7 @@ without knowing the rest.
 """
 
 from datetime import datetime
+from math import inf
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -101,7 +102,10 @@ class Paired(Part):
 
 
 class ClassSummary(Part):
-    """One class. Recall is the share of its test photos that were right; None without photos."""
+    """One class. Recall is the share of its test photos that were right, 0..1.
+
+    ``low`` and ``high`` are its 95 % Wilson interval. Without test photos there is none of it.
+    """
 
     name: str
     photos: SplitCounts
@@ -109,7 +113,18 @@ class ClassSummary(Part):
     scratch_correct: int
     transfer_correct: int
     scratch_recall: float | None
+    scratch_low: float | None
+    scratch_high: float | None
     transfer_recall: float | None
+    transfer_low: float | None
+    transfer_high: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Transfer's recall minus that from scratch, -1..1."""
+        if self.scratch_recall is None or self.transfer_recall is None:
+            return None
+        return self.transfer_recall - self.scratch_recall
 
 
 class Spread(Part):
@@ -176,6 +191,7 @@ class Summary(Part):
         difference: accuracy of transfer minus that from scratch, with its 95 % interval.
         p_value: McNemar's exact test that both are equally often right.
         statement: the page's first sentence.
+        classes: in the order of their labels.
     """
 
     version: Literal[1] = SUMMARY_VERSION
@@ -198,6 +214,13 @@ class Summary(Part):
     classes: list[ClassSummary]
     data: DataSummary
     origin: dict[str, StepOrigin] = Field(description="by name of the step")
+
+    @property
+    def classes_by_difference(self) -> list[ClassSummary]:
+        """Those that transfer helps most first; those without test photos last."""
+        return sorted(
+            self.classes, key=lambda row: inf if row.difference is None else -row.difference
+        )
 
     @property
     def headline(self) -> dict[str, Any]:
@@ -322,11 +345,18 @@ def _class_summaries(evidence: Evidence) -> list[ClassSummary]:
             test_photos=photos,
             scratch_correct=right_scratch,
             transfer_correct=right_transfer,
-            scratch_recall=right_scratch / photos if photos else None,
-            transfer_recall=right_transfer / photos if photos else None,
+            **_recall("scratch", right_scratch, photos),
+            **_recall("transfer", right_transfer, photos),
         )
         for name, photos, right_scratch, right_transfer in rows
     ]
+
+
+def _recall(arm: str, right: int, photos: int) -> dict[str, float | None]:
+    """The fields of one arm's recall."""
+    low, high = statistics.wilson_interval(right, photos) if photos else (None, None)
+    recall = right / photos if photos else None
+    return {f"{arm}_recall": recall, f"{arm}_low": low, f"{arm}_high": high}
 
 
 def _data_summary(evidence: Evidence) -> DataSummary:

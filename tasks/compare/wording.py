@@ -18,9 +18,9 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}{NBSP}%"
 
 
-def percent_range(low: float, high: float) -> str:
+def percent_range(low: float, high: float, digits: int = 1) -> str:
     """0.92, 0.98 as "92.0 to 98.0 %"."""
-    return f"{100 * low:.1f} to {percent(high)}"
+    return f"{100 * low:.{digits}f} to {percent(high, digits)}"
 
 
 def points(difference: float) -> str:

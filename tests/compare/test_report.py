@@ -39,6 +39,17 @@ FIGURES = (
 THUMBNAILS = 12 + 3 + 3 + 6 + 12
 PICTURES = tuple(f"{name}.png" for name in FIGURES)
 DRAWINGS = tuple(f"{name}.svg" for name in FIGURES)
+TABLES = (
+    "side-by-side.csv",
+    "classes.csv",
+    "history.csv",
+    "confused-pairs.csv",
+    "confusion-scratch.csv",
+    "confusion-transfer.csv",
+    "refused.csv",
+    "across-classes.csv",
+    "test-photos.csv",
+)
 SHEETS = ("contact-000.jpg", "contact-001.jpg", "contact-002.jpg", "contact-refused.jpg")
 VOID = {"meta", "link", "img", "wbr", "br"}
 
@@ -85,9 +96,7 @@ def test_every_file_is_published_with_the_right_content_type(
         "index.html": "text/html; charset=utf-8",
         "report.md": "text/markdown; charset=utf-8",
         "summary.json": "application/json",
-        "refused.csv": "text/csv; charset=utf-8",
-        "across-classes.csv": "text/csv; charset=utf-8",
-        "disagreements.csv": "text/csv; charset=utf-8",
+        **dict.fromkeys(TABLES, "text/csv; charset=utf-8"),
         **dict.fromkeys(PICTURES, "image/png"),
         **dict.fromkeys(DRAWINGS, "image/svg+xml"),
         **dict.fromkeys(SHEETS, "image/jpeg"),
@@ -106,7 +115,7 @@ def test_the_page_is_published_last(
 
     monkeypatch.setattr(store, "copy", noted)
     world.compare(store, cache)
-    assert len(copied) == 6 + 2 * len(FIGURES) + len(SHEETS)
+    assert len(copied) == 3 + len(TABLES) + 2 * len(FIGURES) + len(SHEETS)
     assert copied[-1] == "reports/run-1/index.html"
 
 
@@ -163,11 +172,9 @@ def test_the_page_stands_alone_and_forbids_everything_else(
         "data:image/png;base64": len(FIGURES),
         "data:image/jpeg;base64": 4 + THUMBNAILS,
     }
-    assert {link["href"] for link in page.all("a")} == {
-        "refused.csv",
-        "disagreements.csv",
-        *DRAWINGS,
-    }
+    published = {head.key.removeprefix("reports/run-1/") for head in store.list("reports/run-1/")}
+    links = {link["href"] for link in page.all("a")}
+    assert {*DRAWINGS, "refused.csv", "test-photos.csv"} <= links <= published
     assert {link["href"] for link in page.all("link")} == {"data:,"}
     assert len(page.all("style")) == 1
     assert not page.all("script")
@@ -244,7 +251,7 @@ def test_hostile_names_are_shown_and_never_run(
     markdown = read_report("report.md")
     assert not re.search(r"<(?!=)[a-z/]", markdown)
     row = next(line for line in markdown.splitlines() if line.startswith("| a"))
-    assert len(re.findall(r"(?<!\\)\|", row)) == 5
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6
     assert "](javascript" not in markdown.replace("\\]", "")
 
 

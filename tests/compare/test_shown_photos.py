@@ -131,7 +131,7 @@ def test_every_answer_is_in_the_csv_file(
     world.predictions = lambda arm, one: made.setdefault(arm, replace(one))
     world.photo = lambda photo: photo.model_copy(update={"entry": f"={photo.entry}"})
     world.compare(store, cache)
-    rows = list(csv.DictReader(io.StringIO(read_report("disagreements.csv"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(read_report("test-photos.csv"), newline="")))
     assert len(rows) == 60
     assert sum("only transfer" in row["outcome"] or "both right" in row["outcome"] for row in rows)
     for row, photo, given in zip(rows, world.photos(), made["transfer"].given, strict=True):

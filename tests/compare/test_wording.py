@@ -72,6 +72,7 @@ def test_each_arm_names_its_device_when_they_differ() -> None:
         (percent(0.9612), "96.1 %"),
         (percent(0.5, 0), "50 %"),
         (percent_range(0.92, 0.981), "92.0 to 98.1 %"),
+        (percent_range(0.208, 0.939, 0), "21 to 94 %"),
         (points(0.392), "+39.2"),
         (points(-0.011), "-1.1"),
         (points(-0.0001), "0.0"),
