@@ -97,5 +97,7 @@ def _write_confused_pairs(summary: Summary, path: Path) -> None:
 
 def _write_confusion(metrics: Metrics, classes: list[str], path: Path) -> None:
     """A row per true class, a column per named one."""
-    rows = ([name, *row] for name, row in zip(classes, metrics.confusion, strict=True))
+    rows: Iterator[list[Cell]] = (
+        [name, *row] for name, row in zip(classes, metrics.confusion, strict=True)
+    )
     write_csv(path, ("true class", *classes), rows)
