@@ -43,11 +43,12 @@ def train_scratch(job: Job) -> Facts:
         recipe.learning_rate,
     )
     with strategy.scope():
-        network = _network(data, recipe, data.image_size)
+        classes = len(data.classes)
+        network = initial_network(recipe, data.image_size, classes)
         stages = [Stage(recipe.epochs, partial(_trainable, network, data, recipe, options.seed))]
         side, epochs = early_stage(recipe, data.image_size)
         if epochs:
-            small = _network(data, recipe, side)
+            small = initial_network(recipe, side, classes)
             model = partial(_trainable, small, data, recipe, options.seed)
             stages.insert(0, Stage(epochs, model))
         resumed = fit_resumably(job, "train_scratch", stages, data, history, recipe)
@@ -94,8 +95,13 @@ def early_stage(recipe: ScratchRecipe, image_size: int) -> tuple[int, int]:
     return side, math.floor(recipe.early_share * recipe.epochs) if side < image_size else 0
 
 
-def _network(data: Data, recipe: ScratchRecipe, side: int) -> keras.Model:
-    return scratch_network(side, len(data.classes), recipe.batch_norm_momentum)
+def initial_network(recipe: ScratchRecipe, side: int, classes: int) -> keras.Model:
+    """The network that training begins with, for photos of that side."""
+    network = scratch_network(side, classes, recipe.batch_norm_momentum)
+    if recipe.head_initializer is not None:
+        kernel = network.get_layer("predictions").kernel
+        kernel.assign(keras.initializers.get(recipe.head_initializer)(kernel.shape))
+    return network
 
 
 def _trainable(network: keras.Model, data: Data, recipe: ScratchRecipe, seed: int) -> keras.Model:

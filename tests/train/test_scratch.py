@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import keras
+import numpy as np
 import pytest
 
 from tasks.train.recipes import lab, tuned
-from tasks.train.scratch import early_stage
+from tasks.train.scratch import early_stage, initial_network
 
 pytestmark = pytest.mark.keras
 
@@ -31,3 +33,16 @@ def test_the_lab_has_no_such_stage() -> None:
 
 def test_a_training_of_one_epoch_sees_it_as_it_is() -> None:
     assert early_stage(replace(tuned.SCRATCH, epochs=1), 224)[1] == 0
+
+
+def test_a_network_of_few_classes_begins_by_being_sure_of_nothing() -> None:
+    """B0's own head, made for 1,000 classes, begins with a loss far above that of guessing."""
+    keras.utils.set_random_seed(1)
+    photos = np.random.default_rng(1).integers(0, 256, (8, 64, 64, 3)).astype(np.float32)
+    losses = {}
+    for recipe in (lab.SCRATCH, tuned.SCRATCH):
+        network = initial_network(recipe, 64, 2)
+        answers = np.asarray(network([photos], training=True))
+        losses[recipe] = -np.log(answers).mean()
+    assert losses[tuned.SCRATCH] < 1.3 * np.log(2)
+    assert losses[lab.SCRATCH] > losses[tuned.SCRATCH]

@@ -30,6 +30,9 @@ class ScratchRecipe(Recipe):
         early_share: of the epochs, so many begin with small photos: they cost less and already
             teach what coarse shapes do ("progressive learning", Tan and Le 2021, "EfficientNetV2").
         early_scale: the side of those, as a share of the photos' own.
+        head_initializer: of the last layer's weights, by Keras' name; None: B0's own, which is made
+            for 1,000 classes. With few it draws weights so large that the network begins by being
+            sure of wrong answers, and learns slowly.
         batch_norm_momentum: of the moving averages; Keras' 0.99 needs hundreds of steps to forget
             how the network began.
     """
@@ -37,6 +40,7 @@ class ScratchRecipe(Recipe):
     smallest_view: float = 1.0
     early_share: float = 0.0
     early_scale: float = 4 / 7
+    head_initializer: str | None = None
     batch_norm_momentum: float = 0.99
 
 

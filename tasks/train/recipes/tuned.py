@@ -20,6 +20,7 @@ SCRATCH = ScratchRecipe(
     warm_up_epochs=2,
     smallest_view=0.7,
     early_share=0.75,
+    head_initializer="glorot_uniform",
     batch_norm_momentum=0.9,
 )
 TRANSFER = TransferRecipe(
