@@ -45,7 +45,7 @@ FETCH = ("fetch", "--run-id", "r1")
 def test_an_option_out_of_range_is_named(store: Store, tmp_path: Path) -> None:
     answer = tasks(*FETCH, "--config", '{"scratch_epochs": 0}', cache=tmp_path)
     assert answer.returncode == os.EX_CONFIG
-    assert "option 'scratch_epochs' is 0: Input should be greater than" in the_error_of(answer)
+    assert "option 'scratch_epochs' is 0: must be 1 or more" in the_error_of(answer)
 
 
 def test_an_unknown_option_is_named_with_the_known_ones(store: Store, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from tasks.contract.errors import ConfigurationError
 
@@ -356,6 +357,21 @@ class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions,
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 80
 
+#: What a text with a pattern must be, for people who read no patterns.
+PATTERNS_IN_WORDS = {
+    "archive": "a key on one line that begins with neither '/' nor a space",
+    "weights": "'imagenet', 'lite0', or a key that ends in .h5",
+    "weights_sha256": "64 of the digits 0-9 and a-f, or empty",
+}
+#: By how pydantic's names of faults begin: ``int_parsing``, ``float_type`` and the like.
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "a text",
+}
+
 
 def _explain(error: ValidationError, model: type[Options]) -> str:
     complaints = []
@@ -367,8 +383,29 @@ def _explain(error: ValidationError, model: type[Options]) -> str:
         elif not name:
             complaints.append(fault["msg"].removeprefix("Value error, "))
         else:
-            complaints.append(f"option {name!r} is {_BRIEF.repr(fault['input'])}: {fault['msg']}")
+            value = _BRIEF.repr(fault["input"])
+            complaints.append(f"option {name!r} is {value}: {_requirement(name, fault)}")
     return "; ".join(complaints)
+
+
+def _requirement(name: str, fault: ErrorDetails) -> str:
+    """What an option must be, where pydantic would say what its input should have been."""
+    context = fault.get("ctx", {})
+    match fault["type"]:
+        case "greater_than_equal":
+            return f"must be {context['ge']:.12g} or more"
+        case "greater_than":
+            return f"must be more than {context['gt']:.12g}"
+        case "less_than_equal":
+            return f"must be {context['le']:.12g} or less"
+        case "literal_error":
+            return f"must be {context['expected']}"
+        case "string_too_long":
+            return f"must be {context['max_length']} characters or fewer"
+        case "string_pattern_mismatch":
+            return f"must be {PATTERNS_IN_WORDS[name]}"
+    kind = fault["type"].partition("_")[0]
+    return f"must be {_KINDS[kind]}" if kind in _KINDS else fault["msg"]
 
 
 Split = Literal["train", "validation", "test"]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contract.config import (
+    PATTERNS_IN_WORDS,
     CompareOptions,
     Config,
     FetchOptions,
@@ -106,6 +107,39 @@ def test_the_bounds_themselves_are_allowed(name: str) -> None:
 def test_a_text_that_cannot_be_meant_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=f"option '{name}' is"):
         Config.parse({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "requirement"),
+    [
+        ("scratch_epochs", 0, "must be 1 or more"),
+        ("scratch_epochs", 1001, "must be 1000 or less"),
+        ("seed", 2**31, "must be 2147483647 or less"),
+        ("test_share", 0.01, "must be 0.05 or more"),
+        ("scratch_learning_rate", 0, "must be more than 0"),
+        ("scratch_epochs", "many", "must be a whole number"),
+        ("scratch_epochs", 1.5, "must be a whole number"),
+        ("test_share", "half", "must be a number"),
+        ("seed", float("inf"), "must be a finite number"),
+        ("fit", "stretch", "must be 'squash' or 'crop'"),
+        ("force", "perhaps", "must be true or false"),
+        ("title", 1, "must be a text"),
+        ("title", "a" * 201, "must be 200 characters or fewer"),
+        ("archive", "/a.zip", "must be a key on one line that begins with neither '/' nor a space"),
+        ("weights_sha256", "ABC", "must be 64 of the digits 0-9 and a-f, or empty"),
+    ],
+)
+def test_a_complaint_says_what_the_option_must_be(name: str, value: Any, requirement: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Config.parse({name: value})
+    assert str(caught.value).endswith(f": {requirement}")
+    assert str(caught.value).startswith(f"option '{name}' is ")
+
+
+def test_every_pattern_has_its_words() -> None:
+    assert PATTERNS_IN_WORDS.keys() == {
+        name for name in PROPERTIES if "pattern" in PROPERTIES[name]
+    }
 
 
 @given(st.text().filter(lambda name: name not in PROPERTIES))
