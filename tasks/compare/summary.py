@@ -56,6 +56,7 @@ class ArmSummary(Part):
     ``seconds`` is the whole step's time, ``train_seconds`` the training's alone. A training that
     ``resumed`` from a checkpoint had several processes: ``seconds`` is of the last one only. Of
     ``train_seconds``, ``shared_seconds`` were spent by earlier runs, on features that were found.
+    ``learning_rate`` is the highest one, unless it was ``constant_learning_rate``.
     """
 
     architecture: str
@@ -65,6 +66,7 @@ class ArmSummary(Part):
     epochs: int
     batch_size: int
     learning_rate: float
+    constant_learning_rate: bool
     optimizer: str
     device: str
     resumed: int
@@ -304,6 +306,7 @@ def _arm_summary(arm: Arm, data: DataFacts) -> ArmSummary:
         epochs=facts.epochs,
         batch_size=facts.batch_size,
         learning_rate=facts.learning_rate,
+        constant_learning_rate=facts.recipe.warm_up_epochs is None,
         optimizer=facts.optimizer,
         test=Score(
             photos=metrics.photos,

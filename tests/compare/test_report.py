@@ -362,3 +362,19 @@ def test_features_of_an_earlier_run_are_told_beside_the_whole_step(
     text = Page(read_report("index.html")).text.replace("\u00a0", " ")
     assert "9.0 s (features of an earlier run)" in text
     assert "(features of an earlier run)" in read_report("report.md")
+
+
+def test_a_learning_rate_has_a_highest_value_only_if_it_changes(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    def facts(step: str, made: dict[str, Any]) -> dict[str, Any]:
+        return (
+            made | {"recipe": {"name": "tuned", "warm_up_epochs": 2}} if "scratch" in step else made
+        )
+
+    world.facts = facts
+    world.compare(store, cache)
+    row = "| Optimizer | Adam, learning rate up to 0.001 | Adam, learning rate 0.001 |"
+    assert row in read_report("report.md")
+    text = Page(read_report("index.html")).text
+    assert "Adam, learning rate up to 0.001Adam, learning rate 0.001" in text
