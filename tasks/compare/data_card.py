@@ -30,6 +30,7 @@ from tasks.contract.photos import (
     Photo,
     Refusal,
     class_sheet,
+    refused_sheet_photos,
 )
 from tasks.contract.step import Artifact
 
@@ -56,19 +57,16 @@ class Sheet:
     Attributes:
         title: the class it shows.
         photos: how many there are to choose from.
+        shown: how many of them are in it.
         width, height: in pixels.
     """
 
     name: str
     title: str
     photos: int
+    shown: int
     width: int
     height: int
-
-    @property
-    def shown(self) -> int:
-        """How many photos of a class are in it."""
-        return min(self.photos, SHEET_PHOTOS)
 
 
 @dataclass(frozen=True)
@@ -137,21 +135,27 @@ def _conflicts(refused: Sequence[Refusal]) -> list[Conflict]:
 
 
 def _class_sheets(preprocess: Artifact, summary: Summary, folder: Path) -> list[Sheet]:
-    return [
-        _sheet(preprocess, class_sheet(label), row.name, row.photos.used, folder)
-        for label, row in enumerate(summary.classes)
-    ]
+    sheets = []
+    for label, row in enumerate(summary.classes):
+        photos = row.photos.used
+        shown = min(photos, SHEET_PHOTOS)
+        sheets.append(_sheet(preprocess, class_sheet(label), row.name, photos, shown, folder))
+    return sheets
 
 
 def _refused_sheet(preprocess: Artifact, summary: Summary, folder: Path) -> Sheet | None:
     if REFUSED_SHEET not in preprocess.manifest.files:
         return None
-    return _sheet(preprocess, REFUSED_SHEET, "Refused photos", summary.data.refused, folder)
+    data = summary.data
+    shown = refused_sheet_photos(data.refused_by_reason)
+    return _sheet(preprocess, REFUSED_SHEET, "Refused photos", data.refused, shown, folder)
 
 
-def _sheet(preprocess: Artifact, file: str, title: str, photos: int, folder: Path) -> Sheet:
+def _sheet(
+    preprocess: Artifact, file: str, title: str, photos: int, shown: int, folder: Path
+) -> Sheet:
     """Copy a sheet into the report, whose files lie in no folders."""
     target = folder / file.replace("/", "-")
     shutil.copyfile(preprocess.path(file), target)
     with Image.open(target, formats=("JPEG",)) as image:
-        return Sheet(target.name, title, photos, image.width, image.height)
+        return Sheet(target.name, title, photos, shown, image.width, image.height)

@@ -31,6 +31,10 @@ REFUSED_FILE = "refused.jsonl"
 REFUSED_SHEET = "contact/refused.jpg"
 #: The most photos that a class's contact sheet shows.
 SHEET_PHOTOS = 24
+#: Tiles of the refused photos' sheet; and of one reason, where they all look alike: crossed.
+REFUSED_TILES, CROSSED_TILES = 48, 3
+#: Reasons for which photos are refused that were decoded.
+DECODED_REASONS = ("duplicate", "label conflict")
 
 Pixels = NDArray[np.uint8]
 Row = TypeVar("Row", bound=BaseModel)
@@ -77,6 +81,15 @@ class Refusal(BaseModel):
     reason: str
     detail: str
     same_as: str = ""
+
+
+def refused_sheet_photos(refused: Mapping[str, int]) -> int:
+    """How many photos the sheet of refused ones shows, of so many by reason."""
+    shown = (
+        count if reason in DECODED_REASONS else min(count, CROSSED_TILES)
+        for reason, count in refused.items()
+    )
+    return min(sum(shown), REFUSED_TILES)
 
 
 def class_sheet(label: int) -> str:

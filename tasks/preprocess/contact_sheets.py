@@ -14,7 +14,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from tasks.contract.photos import (
+    CROSSED_TILES,
+    DECODED_REASONS,
     REFUSED_SHEET,
+    REFUSED_TILES,
     SHEET_PHOTOS,
     Photo,
     Pixels,
@@ -24,10 +27,6 @@ from tasks.contract.photos import (
 from tasks.preprocess.records import Place, Records
 
 _COLUMNS, _REFUSED_COLUMNS = 6, 8
-#: Tiles of the refused photos' sheet; and of one reason, where they all look alike: crossed.
-_REFUSED_TILES, _CROSSED_TILES = 48, 3
-#: Reasons for which photos are refused that were decoded.
-_DECODED = ("duplicate", "label conflict")
 #: In pixels: a thumbnail's side, the gap between two, and the line of text below a refused one.
 _SIDE, _GAP, _CAPTION = 96, 2, 18
 _PAPER, _INK, _BLANK, _CROSS = "#ffffff", "#1d2321", "#eef1ee", "#b6beba"
@@ -77,16 +76,16 @@ def _of_each_reason(refused: Iterable[Refusal], place_of: Mapping[str, Place]) -
     samples = []
     for _, own in sorted(of_reason.items()):
         decoded = any(_place(refusal, place_of) is not None for refusal in own)
-        samples.append(nsmallest(_REFUSED_TILES if decoded else _CROSSED_TILES, own, key=_draw))
+        samples.append(nsmallest(REFUSED_TILES if decoded else CROSSED_TILES, own, key=_draw))
     in_turn = (refusal for turn in zip_longest(*samples) for refusal in turn if refusal)
-    chosen = islice(in_turn, _REFUSED_TILES)
+    chosen = islice(in_turn, REFUSED_TILES)
     return sorted(chosen, key=lambda refusal: (refusal.reason, _draw(refusal)))
 
 
 def _place(refusal: Refusal, place_of: Mapping[str, Place]) -> Place | None:
     """Where the record is of a photo that was decoded and refused; of an entry whose name is that
     of a used one, it would be that one's."""
-    return place_of.get(refusal.entry) if refusal.reason in _DECODED else None
+    return place_of.get(refusal.entry) if refusal.reason in DECODED_REASONS else None
 
 
 def _draw(refusal: Refusal) -> tuple[bytes, str]:

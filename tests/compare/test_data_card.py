@@ -90,6 +90,16 @@ def test_nothing_refused_is_said_and_shows_nothing(
     assert not list(store.list("reports/run-1/contact-refused.jpg"))
 
 
+def test_a_sheet_that_shows_every_refused_photo_is_not_called_a_sample(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)  # five duplicates and two that were not decoded
+    page = Page(read_report("index.html"))
+    assert "What was refused 7 photos" in page.text
+    assert "some of each reason" not in page.text
+    assert "some of each reason" not in read_report("report.md")
+
+
 def test_thousands_refused_are_cut_on_the_page_and_whole_beside_it(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:
@@ -102,6 +112,7 @@ def test_thousands_refused_are_cut_on_the_page_and_whole_beside_it(
     page = Page(html)
     assert "100 of 301 files" in page.text
     assert "And 201 more: refused.csv" in page.text
+    assert "48 of 301 photos, some of each reason" in page.text
     assert "photos/bear/cut.jpg" in page.text
     rows = rows_of(read_report("refused.csv"))[1:]
     assert [row[0] for row in rows] == [row.entry for row in world.refused_files]

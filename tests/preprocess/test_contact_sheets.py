@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.contract.photos import REFUSED_SHEET, SHEET_PHOTOS, Photo, Pixels, Refusal, class_sheet
+from tasks.contract.photos import (
+    REFUSED_SHEET,
+    SHEET_PHOTOS,
+    Photo,
+    Pixels,
+    Refusal,
+    class_sheet,
+    refused_sheet_photos,
+)
 from tasks.preprocess import contact_sheets
 from tasks.preprocess.contact_sheets import write_contact_sheets
 from tasks.preprocess.records import Place, Records
@@ -143,6 +151,20 @@ def test_fields_that_all_look_alike_take_no_room_from_pictures() -> None:
     refused += [refusal(100 + number, "duplicate") for number in range(40)]
     shown = contact_sheets._of_each_reason(refused, {f"r/{n}.jpg": SOME for n in range(100, 140)})
     assert [row.reason for row in shown] == ["duplicate"] * 40 + ["truncated"] * 3
+
+
+@pytest.mark.parametrize("counts", [(5, 2, 0), (5, 0, 4), (40, 3, 9), (90, 90, 90), (0, 0, 1)])
+def test_how_many_refused_photos_are_shown_is_known_from_their_reasons(
+    counts: tuple[int, int, int],
+) -> None:
+    reasons = dict(zip(("duplicate", "label conflict", "truncated"), counts, strict=True))
+    refused = [
+        refusal(number, reason)
+        for reason, count in reasons.items()
+        for number in range(1000 * len(reason), 1000 * len(reason) + count)
+    ]
+    places = {row.entry: SOME for row in refused if row.reason != "truncated"}
+    assert refused_sheet_photos(reasons) == len(contact_sheets._of_each_reason(refused, places))
 
 
 def test_two_photos_of_one_conflict_lie_side_by_side() -> None:
