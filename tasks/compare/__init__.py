@@ -14,7 +14,7 @@ def _run(job: Job) -> Facts:
 STEP = Step(
     name="compare",
     options=CompareOptions,
-    inputs=("preprocess", "train_scratch", "train_transfer"),
+    inputs=("fetch", "preprocess", "train_scratch", "train_transfer"),
     code=(
         "tasks.compare",
         "tasks.contract.archive",

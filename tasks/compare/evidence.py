@@ -167,11 +167,13 @@ class Evidence:
     """Both networks' answers to the same photos, in the same order.
 
     Attributes:
+        fetch: where the archive lay when this run fetched it, or an earlier one that it repeats.
         photos, refused: every photo of the archive that is used, and that is not.
         labels: the true label of each test photo, int32, shape (test photos,).
         groups: the near-duplicate group of each of them, likewise.
     """
 
+    fetch: Manifest
     preprocess: Manifest
     data: DataFacts
     photos: list[Photo]
@@ -193,8 +195,10 @@ class Evidence:
         return int(sizes[sizes > 1].sum())
 
 
-def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -> Evidence:
-    """Read the three results.
+def read_evidence(
+    fetch: Artifact, preprocess: Artifact, scratch: Artifact, transfer: Artifact
+) -> Evidence:
+    """Read the earlier results; of ``fetch``, no more than its manifest.
 
     Raises:
         InputError: one is incomplete, or they are not about the same photos and classes.
@@ -205,6 +209,7 @@ def read_evidence(preprocess: Artifact, scratch: Artifact, transfer: Artifact) -
     if not test:
         raise InputError("there are no test photos to compare on: raise test_share and run again")
     return Evidence(
+        fetch=fetch.manifest,
         preprocess=preprocess.manifest,
         data=data,
         photos=photos,

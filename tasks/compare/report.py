@@ -21,7 +21,10 @@ def write_report(job: Job) -> Facts:
         InputError: the two networks were not tested on the same photos and classes.
     """
     evidence = read_evidence(
-        job.inputs["preprocess"], job.inputs["train_scratch"], job.inputs["train_transfer"]
+        job.inputs["fetch"],
+        job.inputs["preprocess"],
+        job.inputs["train_scratch"],
+        job.inputs["train_transfer"],
     )
     compared = StepOrigin(
         run_id=job.run_id,

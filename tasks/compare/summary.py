@@ -149,6 +149,8 @@ class Spread(Part):
 class DataSummary(Part):
     """What became of the archive's photos. ``archive_size`` in bytes, ``image_size`` in pixels.
 
+    ``archive_key`` is where the archive lay when the run in ``origin.fetch`` fetched it. The same
+    bytes under another name are the same data: nothing is computed again, and the key stays.
     ``near_duplicate_test_photos`` look like another test photo; all intervals but the bootstrap's
     count them as independent. Of the near-duplicate groups, those ``across_classes`` have photos of
     more than one class. ``longer_side`` (pixels) and ``aspect_ratio`` (width / height) are of the
@@ -157,6 +159,7 @@ class DataSummary(Part):
 
     name: str
     note: str
+    archive_key: str
     archive_size: int
     archive_sha256: str
     fingerprint: str
@@ -287,6 +290,7 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
         classes=_class_summaries(evidence),
         data=_data_summary(evidence),
         origin={
+            "fetch": _origin(evidence.fetch),
             "preprocess": _origin(evidence.preprocess),
             "train_scratch": _origin(scratch.manifest),
             "train_transfer": _origin(transfer.manifest),
@@ -369,6 +373,7 @@ def _data_summary(evidence: Evidence) -> DataSummary:
     return DataSummary(
         name=data.dataset.name,
         note=data.dataset.note,
+        archive_key=evidence.fetch.options["archive"],
         archive_size=data.archive.size,
         archive_sha256=data.archive.sha256,
         fingerprint=evidence.preprocess.fingerprint,

@@ -374,6 +374,7 @@ def provenance() -> dict[str, str]:
         "simplejpeg",
         "cykooz-resizer",
         "boto3",
+        "scipy",
         "matplotlib",
     ):
         try:

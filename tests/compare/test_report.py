@@ -378,3 +378,28 @@ def test_a_learning_rate_has_a_highest_value_only_if_it_changes(
     assert row in read_report("report.md")
     text = Page(read_report("index.html")).text
     assert "Adam, learning rate up to 0.001Adam, learning rate 0.001" in text
+
+
+def test_the_archive_is_named_as_it_was_fetched_and_a_new_name_computes_nothing(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache, archive="datasets/first.zip")
+    assert read_report("summary.json")["data"]["archive_key"] == "datasets/first.zip"
+    told = "datasets/first.zip, as run run-1 fetched it: 350.1 MB, SHA-256 a1a1"
+    assert told in Page(read_report("index.html")).text.replace("\u00a0", " ")
+    assert told in read_report("report.md").replace("\u00a0", " ")
+    assert world.compare(store, cache, "run-2", archive="datasets/renamed.zip").cached
+
+
+def test_every_step_tells_its_run_revision_image_and_versions(
+    world: World, store: Store, cache: Cache, read_report: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WILDLIFE_REVISION", "0123abc")
+    monkeypatch.setenv("WILDLIFE_IMAGE", "wildlife@sha256:" + "f0" * 32)
+    world.compare(store, cache)
+    origin = read_report("summary.json")["origin"]
+    assert list(origin) == ["fetch", "preprocess", "train_scratch", "train_transfer", "compare"]
+    text = Page(read_report("index.html")).text
+    for told in ("0123abc", "wildlife@sha256:" + "f0" * 32):
+        assert text.count(told) == 5
+    assert all(fact in text for step in origin.values() for fact in step["produced_by"].values())

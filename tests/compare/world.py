@@ -14,7 +14,13 @@ from PIL import Image
 
 from tasks.compare import STEP
 from tasks.contract.cache import Cache
-from tasks.contract.config import Config, PreprocessOptions, ScratchOptions, TransferOptions
+from tasks.contract.config import (
+    Config,
+    FetchOptions,
+    PreprocessOptions,
+    ScratchOptions,
+    TransferOptions,
+)
 from tasks.contract.manifest import RunRecord
 from tasks.contract.photos import (
     PHOTOS_FILE,
@@ -113,8 +119,13 @@ class World:
         ]
 
     def publish(self, run_id: str, store: Store, cache: Cache, config: Config) -> None:
-        """Run the three earlier steps for one run."""
-        for step in (self._preprocess(), self._train("scratch"), self._train("transfer")):
+        """Run the four earlier steps for one run."""
+        for step in (
+            self._fetch(),
+            self._preprocess(),
+            self._train("scratch"),
+            self._train("transfer"),
+        ):
             run_step(step, config, run_id, store, cache)
 
     def compare(
@@ -123,6 +134,9 @@ class World:
         config = Config(**options)
         self.publish(run_id, store, cache, config)
         return run_step(STEP, config, run_id, store, cache)
+
+    def _fetch(self) -> Step:
+        return Step("fetch", ("tasks.contract.archive",), FetchOptions, lambda _job: {})
 
     def _preprocess(self) -> Step:
         def run(job: Job) -> Facts:
