@@ -3,6 +3,7 @@
 from tasks.compare.answers import answered_photos
 from tasks.compare.csv_files import ANSWERS_CSV, write_answers
 from tasks.compare.data_card import write_data_card
+from tasks.compare.earlier_runs import read_earlier_runs
 from tasks.compare.evidence import read_evidence
 from tasks.compare.figures import draw_figures
 from tasks.compare.page import render_markdown, render_page
@@ -32,7 +33,8 @@ def write_report(job: Job) -> Facts:
         options=job.options.model_dump(mode="json"),
         produced_by=provenance(),
     )
-    summary = summarise(evidence, job.options.title, compared)
+    earlier = read_earlier_runs(job.store, job.run_id)
+    summary = summarise(evidence, job.options.title, compared, earlier)
     figures = draw_figures(evidence, summary, job.output)
     answers = answered_photos(evidence)
     write_answers(answers, job.output / ANSWERS_CSV)

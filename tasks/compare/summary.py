@@ -15,6 +15,7 @@ from pydantic import Field
 from tasks.compare import statistics, wording
 from tasks.compare.across_classes import groups_across_classes
 from tasks.compare.confusion import ConfusedPair, most_confused
+from tasks.compare.earlier_runs import EarlierRun, change_since
 from tasks.compare.evidence import Arm, DataFacts, Evidence, Parameters, SplitCounts, Weights
 from tasks.compare.fitting import Statement, statements_on
 from tasks.compare.part import Part
@@ -197,6 +198,9 @@ class Summary(Part):
         p_value: McNemar's exact test that both are equally often right.
         statement: the page's first sentence.
         classes: in the order of their labels.
+        earlier: runs with a report when this one was computed, newest first; None if the store did
+            not say.
+        since_previous: what changed since the newest of them; empty without one.
     """
 
     version: Literal[1] = SUMMARY_VERSION
@@ -218,6 +222,8 @@ class Summary(Part):
     paired: Paired
     classes: list[ClassSummary]
     data: DataSummary
+    earlier: list[EarlierRun] | None
+    since_previous: str
     origin: dict[str, StepOrigin] = Field(description="by name of the step")
 
     @property
@@ -243,12 +249,15 @@ class Summary(Part):
         return {name: getattr(self, name) for name in names}
 
 
-def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
+def summarise(
+    evidence: Evidence, title: str, compared: StepOrigin, earlier: list[EarlierRun] | None
+) -> Summary:
     """Turn the evidence into numbers.
 
     Args:
         title: heading of the report; empty takes the data set's name.
         compared: the execution that this is.
+        earlier: see ``read_earlier_runs``.
     """
     scratch, transfer = evidence.scratch, evidence.transfer
     transfer_right = transfer.predicted == evidence.labels
@@ -289,6 +298,8 @@ def summarise(evidence: Evidence, title: str, compared: StepOrigin) -> Summary:
         ),
         classes=_class_summaries(evidence),
         data=_data_summary(evidence),
+        earlier=earlier,
+        since_previous=_since_previous(evidence, earlier),
         origin={
             "fetch": _origin(evidence.fetch),
             "preprocess": _origin(evidence.preprocess),
@@ -389,6 +400,20 @@ def _data_summary(evidence: Evidence) -> DataSummary:
         near_duplicate_test_photos=evidence.near_duplicates,
         longer_side=Spread.of(np.maximum(width, height)),
         aspect_ratio=Spread.of(width / height),
+    )
+
+
+def _since_previous(evidence: Evidence, earlier: list[EarlierRun] | None) -> str:
+    if not earlier:
+        return ""
+    data, metrics = evidence.data, evidence.transfer.metrics
+    return change_since(
+        earlier[0],
+        archive_key=evidence.fetch.options["archive"],
+        archive_sha256=data.archive.sha256,
+        photos_kept=data.photos.kept,
+        correct=metrics.correct,
+        photos=metrics.photos,
     )
 
 

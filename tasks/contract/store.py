@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -72,6 +73,7 @@ class ObjectHead:
     Attributes:
         sha256: hex; known of files that ``Store.upload`` put.
         version_id: the bucket's own name for this upload, if it keeps versions.
+        last_modified: when it was put; known of objects that ``Store.list`` found.
     """
 
     key: str
@@ -79,6 +81,7 @@ class ObjectHead:
     etag: str
     sha256: str | None = None
     version_id: str | None = None
+    last_modified: datetime | None = None
 
     @property
     def version(self) -> str:
@@ -153,7 +156,12 @@ class Store:
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
                 for item in page.get("Contents", ()):
-                    yield ObjectHead(item["Key"], item["Size"], item["ETag"].strip('"'))
+                    yield ObjectHead(
+                        item["Key"],
+                        item["Size"],
+                        item["ETag"].strip('"'),
+                        last_modified=item["LastModified"],
+                    )
 
     def read(self, key: str) -> bytes | None:
         """The whole of a small object, or None if there is none."""
