@@ -7,6 +7,7 @@ from tasks.contract.store import Store
 PAGE_FILE = "index.html"
 MARKDOWN_FILE = "report.md"
 SUMMARY_FILE = "summary.json"
+SCHEMA_FILE = "summary.schema.json"
 
 #: Explicit, because a browser shows a page only if it is served as one.
 _CONTENT_TYPES = {

@@ -7,7 +7,8 @@ from tasks.compare.earlier_runs import read_earlier_runs
 from tasks.compare.evidence import read_evidence
 from tasks.compare.figures import draw_figures
 from tasks.compare.page import render_markdown, render_page
-from tasks.compare.publish import MARKDOWN_FILE, PAGE_FILE, SUMMARY_FILE
+from tasks.compare.publish import MARKDOWN_FILE, PAGE_FILE, SCHEMA_FILE, SUMMARY_FILE
+from tasks.compare.schema import summary_schema
 from tasks.compare.shown_photos import shown_photos
 from tasks.compare.summary import StepOrigin, summarise
 from tasks.compare.tables import write_tables
@@ -46,4 +47,5 @@ def write_report(job: Job) -> Facts:
     markdown = render_markdown(summary, figures, shown, card)
     (job.output / MARKDOWN_FILE).write_text(markdown, encoding="utf-8")
     (job.output / SUMMARY_FILE).write_text(summary.model_dump_json(indent=1) + "\n")
+    (job.output / SCHEMA_FILE).write_text(summary_schema(), encoding="utf-8")
     return summary.headline

@@ -96,6 +96,7 @@ def test_every_file_is_published_with_the_right_content_type(
         "index.html": "text/html; charset=utf-8",
         "report.md": "text/markdown; charset=utf-8",
         "summary.json": "application/json",
+        "summary.schema.json": "application/json",
         **dict.fromkeys(TABLES, "text/csv; charset=utf-8"),
         **dict.fromkeys(PICTURES, "image/png"),
         **dict.fromkeys(DRAWINGS, "image/svg+xml"),
@@ -115,7 +116,7 @@ def test_the_page_is_published_last(
 
     monkeypatch.setattr(store, "copy", noted)
     world.compare(store, cache)
-    assert len(copied) == 3 + len(TABLES) + 2 * len(FIGURES) + len(SHEETS)
+    assert len(copied) == 4 + len(TABLES) + 2 * len(FIGURES) + len(SHEETS)
     assert copied[-1] == "reports/run-1/index.html"
 
 
@@ -149,7 +150,10 @@ def test_the_summary_keeps_its_own_schema(
     assert sum(row.transfer_correct for row in summary.classes) == summary.transfer.test.correct
     assert len(summary.scratch.history) == 5
     assert summary.origin["train_scratch"].run_id == "run-1"
-    assert "scratch_accuracy" in Summary.model_json_schema()["required"]
+    schema = read_report("summary.schema.json")
+    assert list(schema["properties"]) == list(read_report("summary.json"))
+    assert "scratch_accuracy" in schema["required"]
+    assert schema["additionalProperties"] is False
 
 
 def test_page_and_markdown_and_summary_say_the_same_sentence(
