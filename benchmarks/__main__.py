@@ -17,7 +17,7 @@ from embedded.settings import STORE_PORTS, Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store
 
-PARTS = ("preprocess", "reading", "near-duplicates", "training")
+PARTS = ("preprocess", "reading", "near-duplicates", "training", "compare")
 
 
 def main() -> int:
@@ -52,6 +52,10 @@ def _measured(part: str, store: Store, folder: Path) -> Iterator[Figure]:
         from benchmarks.training import figures as of_training
 
         yield from of_training(store, folder)
+    elif part == "compare":
+        from benchmarks.comparing import figures as of_comparing
+
+        yield from of_comparing(store, folder)
     else:
         from benchmarks.near_duplicates import figures as of_near_duplicates
 

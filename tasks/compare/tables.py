@@ -12,6 +12,7 @@ SIDE_BY_SIDE_CSV = "side-by-side.csv"
 CLASSES_CSV = "classes.csv"
 HISTORY_CSV = "history.csv"
 CONFUSED_PAIRS_CSV = "confused-pairs.csv"
+EARLIER_RUNS_CSV = "earlier-runs.csv"
 CONFUSION_CSV = {"scratch": "confusion-scratch.csv", "transfer": "confusion-transfer.csv"}
 
 
@@ -21,6 +22,7 @@ def write_tables(evidence: Evidence, summary: Summary, folder: Path) -> None:
     _write_classes(summary, folder / CLASSES_CSV)
     _write_history(summary, folder / HISTORY_CSV)
     _write_confused_pairs(summary, folder / CONFUSED_PAIRS_CSV)
+    _write_earlier_runs(summary, folder / EARLIER_RUNS_CSV)
     classes = evidence.data.classes
     _write_confusion(evidence.scratch.metrics, classes, folder / CONFUSION_CSV["scratch"])
     _write_confusion(evidence.transfer.metrics, classes, folder / CONFUSION_CSV["transfer"])
@@ -93,6 +95,21 @@ def _write_confused_pairs(summary: Summary, path: Path) -> None:
             for pair in arm.most_confused
         ),
     )
+
+
+def _write_earlier_runs(summary: Summary, path: Path) -> None:
+    """Without this run, as ``summary.json`` has them."""
+    facts = ("run_id", "created", "archive_key", "archive_sha256", "photos_kept", "test_photos")
+    measures = ("recipe", "correct", "accuracy", "accuracy_low", "accuracy_high")
+    arms = ("scratch", "transfer")
+    rows = []
+    for run in summary.earlier or []:
+        flat = run.model_dump(mode="json")
+        row: list[Cell] = [flat[name] for name in facts]
+        row += [flat[arm][name] for arm in arms for name in measures]
+        rows.append([*row, run.difference, run.verdict])
+    names = [f"{arm}_{name}" for arm in arms for name in measures]
+    write_csv(path, (*facts, *names, "difference", "verdict"), rows)
 
 
 def _write_confusion(metrics: Metrics, classes: list[str], path: Path) -> None:

@@ -44,6 +44,7 @@ TABLES = (
     "classes.csv",
     "history.csv",
     "confused-pairs.csv",
+    "earlier-runs.csv",
     "confusion-scratch.csv",
     "confusion-transfer.csv",
     "refused.csv",

@@ -92,3 +92,16 @@ def test_a_class_without_test_photos_has_no_recall_and_comes_last(
     assert (last["class"], last["test_photos"]) == ("bear", "0")
     assert (last["scratch_recall"], last["transfer_low"], last["difference"]) == ("", "", "")
     assert "| bear | 0 | no photos | no photos | – |" in read_report("report.md")
+
+
+def test_earlier_runs_are_rows_without_this_one(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache, "run-0")
+    world.accuracy = {"scratch": 0.6, "transfer": 0.8}
+    world.compare(store, cache, force=True)
+    (row,) = table(read_report("earlier-runs.csv"))
+    (earlier,) = read_report("summary.json")["earlier"]
+    assert row["run_id"] == "run-0"
+    assert float(row["transfer_accuracy"]) == earlier["transfer"]["accuracy"] == 0.9
+    assert row["verdict"] == earlier["verdict"]

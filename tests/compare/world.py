@@ -17,6 +17,7 @@ from tasks.contract.cache import Cache
 from tasks.contract.config import (
     Config,
     FetchOptions,
+    Options,
     PreprocessOptions,
     ScratchOptions,
     TransferOptions,
@@ -80,7 +81,7 @@ class World:
     records: Callable[[str, bytes], bytes] = lambda _shard, made: made
 
     def photos(self) -> list[Photo]:
-        rows = []
+        rows: list[Photo] = []
         for label, name in enumerate(self.classes):
             for number in range(self.test_photos):
                 shard, position = divmod(len(rows), SHARD_PHOTOS)
@@ -190,7 +191,8 @@ class World:
                 job.measurements |= {"feature_seconds": 38.0, "head_seconds": 3.2}
             return self.facts(f"train_{arm}", self._arm_facts(arm))
 
-        options = {"scratch": ScratchOptions, "transfer": TransferOptions}[arm]
+        kinds: dict[str, type[Options]] = {"scratch": ScratchOptions, "transfer": TransferOptions}
+        options = kinds[arm]
         return Step(
             f"train_{arm}", ("tasks.contract.training",), options, run, inputs=("preprocess",)
         )
