@@ -73,7 +73,7 @@ def b0_stand_in(
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(8, activation="relu"),
             keras.layers.Dropout(0.2),
-            keras.layers.Dense(classes, activation=classifier_activation),
+            keras.layers.Dense(classes, activation=classifier_activation, name="predictions"),
         ]
     )
 
