@@ -69,7 +69,7 @@ class _Published(BaseModel):
 
 
 class _Score(_Published):
-    photos: Annotated[int, Field(ge=1)]
+    photos: Annotated[int, Field(ge=1, le=1_000_000_000)]
     correct: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")

@@ -117,6 +117,7 @@ def test_what_cannot_be_read_is_left_out(world: World, store: Store, cache: Cach
         "newer": summary | {"version": 2},
         "text": "not a summary",
         "wrong": summary | {"transfer": arm | {"test": arm["test"] | {"correct": 10_000}}},
+        "countless": summary | {"transfer": arm | {"test": arm["test"] | {"photos": 10**30}}},
         "large": summary | {"title": "x" * 4_000_000},
     }.items():
         store.write(f"reports/{name}/summary.json", json.dumps(content).encode())
