@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from tasks.contract.manifest import Manifest
 from tasks.contract.step import read_record
 from tasks.contract.store import Store
+from tasks.train.sigterm import EXIT_CODE
 
 
 class Taken(NamedTuple):
@@ -56,7 +56,7 @@ def stop_alone(
         SystemExit: it ended otherwise.
     """
     seconds, peak, status = _run(step, run_id, options, cache, quiet, after)
-    if status != 128 + signal.SIGTERM:
+    if status != EXIT_CODE:
         raise SystemExit(f"{step} ended with {status}")
     return seconds - after, peak
 

@@ -12,7 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from tasks.compare.drawing import DARK_GREY, GREEN, GREY, SIZE, STYLE, FigureFile, save_figure
+from tasks.compare.drawing import (
+    ARM_COLOURS,
+    GREY,
+    SIZE,
+    STYLE,
+    FigureFile,
+    save_figure,
+    subject,
+    titled,
+)
 from tasks.compare.summary import Summary
 from tasks.compare.wording import duration, percent
 from tasks.contract.training import Epoch
@@ -36,8 +45,8 @@ class _Look(NamedTuple):
 
 
 _LOOKS = {
-    "transfer": _Look("transfer", GREEN, "o", 6),
-    "scratch": _Look("from scratch", DARK_GREY, "D", 4.5),
+    "transfer": _Look("transfer", ARM_COLOURS["transfer"], "o", 6),
+    "scratch": _Look("from scratch", ARM_COLOURS["scratch"], "D", 4.5),
 }
 _Histories = Mapping[str, Sequence[Epoch]]
 
@@ -45,14 +54,14 @@ _Histories = Mapping[str, Sequence[Epoch]]
 def draw_both_arms(summary: Summary, folder: Path) -> list[FigureFile]:
     """Validation and, fainter, training accuracy: ``both-by-epoch`` and ``both-by-time``."""
     histories = {"transfer": summary.transfer.history, "scratch": summary.scratch.history}
-    mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
+    classes, synthetic = len(summary.classes), summary.synthetic
     with matplotlib.rc_context(STYLE):
-        by_epoch = _draw_by_epoch(histories, len(summary.classes), f"{mark}Both: accuracy by epoch")
-        by_time = _draw_by_time(histories, len(summary.classes), f"{mark}Both: accuracy by time")
+        title = titled("Both: accuracy by epoch", synthetic)
+        by_epoch = _draw_by_epoch(histories, classes, title)
+        by_time = _draw_by_time(histories, classes, titled("Both: accuracy by time", synthetic))
     in_epochs = _best(histories, lambda history, at: f"in epoch {at + 1} of {len(history)}")
     in_time = _best(histories, lambda history, at: f"after {duration(history[at].seconds)}")
-    synthetic = "synthetic data, " if summary.synthetic else ""
-    about = f"Both networks, {synthetic}training and validation accuracy by"
+    about = f"{subject('Both networks', synthetic)}, training and validation accuracy by"
     return [
         save_figure(by_epoch, folder, "both-by-epoch", in_epochs, f"{about} epoch. {in_epochs}"),
         save_figure(by_time, folder, "both-by-time", in_time, f"{about} elapsed time. {in_time}"),

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tasks.compare.drawing import INK, STYLE, FigureFile, save_figure
+from tasks.compare.drawing import INK, STYLE, FigureFile, save_figure, subject, titled
 from tasks.compare.names import drawable, shortened
 from tasks.compare.summary import Summary
 from tasks.compare.wording import percent
@@ -38,11 +38,10 @@ def draw_confusion(
         title: what readers call it.
     """
     counts = np.array(metrics.confusion)
-    mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
         figure = Figure(figsize=_SMALL if len(counts) <= _FEW else _LARGE, layout="constrained")
         axes = figure.subplots()
-        axes.set_title(f"{mark}{title}: test photos by class")
+        axes.set_title(titled(f"{title}: test photos by class", summary.synthetic))
         support = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, support, out=np.full(counts.shape, np.nan), where=support > 0)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
@@ -61,8 +60,8 @@ def draw_confusion(
         f"{metrics.correct:,} of {metrics.photos:,} test photos lie on the diagonal "
         f"({percent(metrics.accuracy)})."
     )
-    synthetic = ", synthetic data" if summary.synthetic else ""
-    alt = f"{title}{synthetic}: confusion matrix of {len(counts)} classes. {caption}"
+    about = subject(title, summary.synthetic)
+    alt = f"{about}: confusion matrix of {len(counts)} classes. {caption}"
     return save_figure(figure, folder, f"{arm}-confusion", caption, alt)
 
 

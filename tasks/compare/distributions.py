@@ -14,7 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tasks.compare.drawing import INK, SIZE, SLATE, STYLE, FigureFile, save_figure
+from tasks.compare.drawing import (
+    INK,
+    SIZE,
+    SLATE,
+    STYLE,
+    FigureFile,
+    save_figure,
+    subject,
+    titled,
+)
 from tasks.compare.summary import Spread, Summary
 from tasks.contract.photos import Photo
 
@@ -27,28 +36,27 @@ def draw_distributions(photos: Sequence[Photo], summary: Summary, folder: Path) 
     """Histograms of the longer side and of the aspect ratio of the photos that are used."""
     width = np.array([photo.width for photo in photos], dtype=np.float64)
     height = np.array([photo.height for photo in photos], dtype=np.float64)
-    data = summary.data
-    mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
+    data, synthetic = summary.data, summary.synthetic
     with matplotlib.rc_context(STYLE):
-        sides = _draw_sides(np.maximum(width, height), data.image_size, f"{mark}Size of the photos")
-        shapes = _draw_shapes(width / height, f"{mark}Shape of the photos")
+        title = titled("Size of the photos", synthetic)
+        sides = _draw_sides(np.maximum(width, height), data.image_size, title)
+        shapes = _draw_shapes(width / height, titled("Shape of the photos", synthetic))
     sides_caption = f"Longer side: {_in_words(data.longer_side, ',.0f', ' pixels')}."
     shapes_caption = f"Width divided by height: {_in_words(data.aspect_ratio, '.2f')}."
-    synthetic = ", synthetic data" if summary.synthetic else ""
     return [
         save_figure(
             sides,
             folder,
             "photo-sizes",
             sides_caption,
-            f"Histogram of the photos’ size{synthetic}. {sides_caption}",
+            f"{subject('Histogram of the photos’ size', synthetic)}. {sides_caption}",
         ),
         save_figure(
             shapes,
             folder,
             "photo-shapes",
             shapes_caption,
-            f"Histogram of the photos’ shape{synthetic}. {shapes_caption}",
+            f"{subject('Histogram of the photos’ shape', synthetic)}. {shapes_caption}",
         ),
     ]
 

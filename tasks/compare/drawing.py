@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 ORANGE, BLUE, SLATE = "#d95f02", "#0068b5", "#5f7f95"
 #: The two networks, as the page's style sheet has them; markers tell them apart in grey.
-GREEN, DARK_GREY = "#1a6b4c", "#7b837f"
+ARM_COLOURS = {"transfer": "#1a6b4c", "scratch": "#7b837f"}
 INK, GREY = "#1d2321", "#69706c"
 
 #: In inches and dots per inch. A page shows 100 dots of it as 50 CSS pixels or a little less, so
@@ -56,6 +56,16 @@ class FigureFile:
     height: int
     caption: str
     alt: str
+
+
+def titled(title: str, synthetic: bool) -> str:
+    """A figure's title: one of made-up photos says so, for a figure may be shown by itself."""
+    return f"SYNTHETIC DATA\n{title}" if synthetic else title
+
+
+def subject(name: str, synthetic: bool) -> str:
+    """What a figure is of, as its ``alt`` begins."""
+    return f"{name}, synthetic data" if synthetic else name
 
 
 def save_figure(figure: Figure, folder: Path, name: str, caption: str, alt: str) -> FigureFile:

@@ -1,7 +1,6 @@
 """What the comparison rests on: the earlier steps' results, checked to belong together."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
 from typing import TypeVar
@@ -169,7 +168,8 @@ class Evidence:
     Attributes:
         fetch: where the archive lay when this run fetched it, or an earlier one that it repeats.
         photos, refused: every photo of the archive that is used, and that is not.
-        labels: the true label of each test photo, int32, shape (test photos,).
+        test_photos: those of the test, in the order of all that follows.
+        labels: the true label of each, int32, shape (test photos,).
         groups: the near-duplicate group of each of them, likewise.
     """
 
@@ -178,15 +178,11 @@ class Evidence:
     data: DataFacts
     photos: list[Photo]
     refused: list[Refusal]
+    test_photos: list[Photo]
     labels: NDArray[np.int32]
     groups: NDArray[np.str_]
     scratch: Arm
     transfer: Arm
-
-    @property
-    def test_photos(self) -> list[Photo]:
-        """In the order of ``labels`` and of the networks' answers."""
-        return _test_photos(self.photos)
 
     @property
     def near_duplicates(self) -> int:
@@ -205,7 +201,7 @@ def read_evidence(
     """
     data = _validated(DataFacts, preprocess.facts, "preprocess")
     photos = read_rows(preprocess.path(PHOTOS_FILE), Photo)
-    test = _test_photos(photos)
+    test = sorted((row for row in photos if row.split == "test"), key=lambda row: row.photo)
     if not test:
         raise InputError("there are no test photos to compare on: raise test_share and run again")
     return Evidence(
@@ -214,15 +210,12 @@ def read_evidence(
         data=data,
         photos=photos,
         refused=read_rows(preprocess.path(REFUSED_FILE), Refusal),
+        test_photos=test,
         labels=np.array([row.label for row in test], dtype=np.int32),
         groups=np.array([row.group for row in test]),
         scratch=_read_arm(scratch, data.classes, test),
         transfer=_read_arm(transfer, data.classes, test),
     )
-
-
-def _test_photos(photos: Iterable[Photo]) -> list[Photo]:
-    return sorted((row for row in photos if row.split == "test"), key=lambda row: row.photo)
 
 
 def _read_arm(artifact: Artifact, classes: list[str], test: list[Photo]) -> Arm:

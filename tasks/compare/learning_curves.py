@@ -13,7 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from tasks.compare.drawing import BLUE, GREY, ORANGE, SIZE, STYLE, FigureFile, save_figure
+from tasks.compare.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SIZE,
+    STYLE,
+    FigureFile,
+    save_figure,
+    subject,
+    titled,
+)
 from tasks.compare.summary import ArmSummary, Summary
 from tasks.compare.wording import decimal, percent
 
@@ -29,10 +39,10 @@ def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[Fi
         title: what readers call it.
     """
     network: ArmSummary = getattr(summary, arm)
-    mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
+    classes, synthetic = len(summary.classes), summary.synthetic
     with matplotlib.rc_context(STYLE):
-        accuracy = _draw_accuracy(network, len(summary.classes), f"{mark}{title}: accuracy")
-        loss = _draw_loss(network, len(summary.classes), f"{mark}{title}: loss")
+        accuracy = _draw_accuracy(network, classes, titled(f"{title}: accuracy", synthetic))
+        loss = _draw_loss(network, classes, titled(f"{title}: loss", synthetic))
     last, epochs = network.history[-1], _count(len(network.history), "epoch")
     accuracy_ends = (
         f"After {epochs}: training {percent(last.accuracy)}, "
@@ -42,21 +52,21 @@ def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[Fi
         f"After {epochs}: training {decimal(last.loss)} nats, "
         f"validation {decimal(last.val_loss)} nats."
     )
-    synthetic = "synthetic data, " if summary.synthetic else ""
+    about = subject(title, synthetic)
     return [
         save_figure(
             accuracy,
             folder,
             f"{arm}-accuracy",
             accuracy_ends,
-            f"{title}, {synthetic}accuracy by epoch. {accuracy_ends}",
+            f"{about}, accuracy by epoch. {accuracy_ends}",
         ),
         save_figure(
             loss,
             folder,
             f"{arm}-loss",
             loss_ends,
-            f"{title}, {synthetic}loss by epoch. {loss_ends}",
+            f"{about}, loss by epoch. {loss_ends}",
         ),
     ]
 

@@ -12,13 +12,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tasks.compare.drawing import DARK_GREY, GREEN, INK, STYLE, FigureFile, save_figure
+from tasks.compare.drawing import (
+    ARM_COLOURS,
+    INK,
+    STYLE,
+    FigureFile,
+    save_figure,
+    subject,
+    titled,
+)
 from tasks.compare.statistics import wilson_interval
 from tasks.compare.summary import Summary
 from tasks.compare.wording import percent
 from tasks.contract.training import Bin, Metrics
 
-_COLOURS = {"transfer": GREEN, "scratch": DARK_GREY}
 _SIZE = (4.8, 4.6)
 
 
@@ -32,16 +39,15 @@ def draw_reliability(
         title: what readers call it.
     """
     bins = [one for one in metrics.reliability if one.photos]
-    mark = "SYNTHETIC DATA\n" if summary.synthetic else ""
     with matplotlib.rc_context(STYLE):
-        figure = _draw(bins, _COLOURS[arm], f"{mark}{title}: reliability")
+        figure = _draw(bins, ARM_COLOURS[arm], titled(f"{title}: reliability", summary.synthetic))
     confidence = sum(one.photos * one.confidence for one in bins) / metrics.photos
     caption = (
         f"Expected calibration error {percent(metrics.calibration_error)}: on average "
         f"{percent(confidence)} sure, and right {percent(metrics.accuracy)} of the time."
     )
-    synthetic = ", synthetic data" if summary.synthetic else ""
-    alt = f"{title}{synthetic}: accuracy by confidence in {len(bins)} bins. {caption}"
+    about = subject(title, summary.synthetic)
+    alt = f"{about}: accuracy by confidence in {len(bins)} bins. {caption}"
     return save_figure(figure, folder, f"{arm}-reliability", caption, alt)
 
 

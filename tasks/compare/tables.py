@@ -71,27 +71,29 @@ def _write_classes(summary: Summary, path: Path) -> None:
     )
 
 
+def _by_name(summary: Summary) -> list[tuple[str, ArmSummary]]:
+    return [("scratch", summary.scratch), ("transfer", summary.transfer)]
+
+
 def _write_history(summary: Summary, path: Path) -> None:
-    arms = (("scratch", summary.scratch), ("transfer", summary.transfer))
     write_csv(
         path,
         ("arm", "epoch", *Epoch.model_fields),
         (
             (name, number, *epoch.model_dump().values())
-            for name, arm in arms
+            for name, arm in _by_name(summary)
             for number, epoch in enumerate(arm.history, start=1)
         ),
     )
 
 
 def _write_confused_pairs(summary: Summary, path: Path) -> None:
-    arms = (("scratch", summary.scratch), ("transfer", summary.transfer))
     write_csv(
         path,
         ("arm", "true_class", "named", "photos", "share"),
         (
             (name, pair.true_class, pair.named, pair.photos, pair.share)
-            for name, arm in arms
+            for name, arm in _by_name(summary)
             for pair in arm.most_confused
         ),
     )

@@ -141,20 +141,16 @@ class Checkpoint:
 
     def lay_into(self, model: keras.Model) -> None:
         """Give a fitting model the weights and the optimizer's state."""
-        for name, variable in _variables_of(model, in_epoch=False).items():
-            variable.assign(self.arrays[name])
+        _assign(_variables_of(model, in_epoch=False), self.arrays)
 
     def lay_metrics_into(self, model: keras.Model) -> None:
         """Give the metrics what they had counted; in mid-epoch, after Keras has reset them."""
-        for name, variable in _metrics_of(model).items():
-            variable.assign(self.arrays[name])
+        _assign(_metrics_of(model), self.arrays)
 
 
 def hand_over(model: keras.Model, following: keras.Model) -> None:
     """Give a compiled model of the same variables what another one has learned."""
-    values = _variables_of(model, in_epoch=False)
-    for name, variable in _variables_of(following, in_epoch=False).items():
-        variable.assign(values[name])
+    _assign(_variables_of(following, in_epoch=False), _variables_of(model, in_epoch=False))
 
 
 def build_metrics(model: keras.Model) -> None:
@@ -163,6 +159,11 @@ def build_metrics(model: keras.Model) -> None:
     label, answer = np.zeros(1, np.int32), np.full((1, outputs), 1 / outputs, np.float32)
     model.compute_metrics(None, label, answer)
     model.reset_metrics()
+
+
+def _assign(variables: Mapping[str, keras.Variable], values: Mapping[str, Any]) -> None:
+    for name, variable in variables.items():
+        variable.assign(values[name])
 
 
 def _variables_of(model: keras.Model, in_epoch: bool) -> dict[str, keras.Variable]:

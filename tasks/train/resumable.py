@@ -109,13 +109,11 @@ def fit_resumably(
                 build_metrics(model)
                 hand_over(before, model)
             with told_if_too_large(model, size):
-                if history.batches and len(history.epochs) < stage.until:
+                while len(history.epochs) < stage.until:
+                    epoch, done = len(history.epochs), history.batches
                     # Keras takes every epoch to be as long as the first: a rest is by itself.
-                    epoch = len(history.epochs)
-                    fit(Batches(data.train, size, seed, weights, epoch, history.batches), epoch + 1)
-                if len(history.epochs) < stage.until:
-                    epoch = len(history.epochs)
-                    fit(Batches(data.train, size, seed, weights, epoch), stage.until)
+                    until = epoch + 1 if done else stage.until
+                    fit(Batches(data.train, size, seed, weights, epoch, done), until)
     return resumed
 
 
