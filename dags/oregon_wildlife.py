@@ -63,8 +63,14 @@ with DAG(
     train_scratch = step_operator(
         "train_scratch", task_display_name="Train from scratch", doc_md=TRAIN_SCRATCH, arm=0, **GPU
     )
+    # First where they share a slot: it takes minutes, and weights that cannot be had show at once.
     train_transfer = step_operator(
-        "train_transfer", task_display_name="Train by transfer", doc_md=TRAIN_TRANSFER, arm=1, **GPU
+        "train_transfer",
+        task_display_name="Train by transfer",
+        doc_md=TRAIN_TRANSFER,
+        arm=1,
+        priority_weight=2,
+        **GPU,
     )
     compare = step_operator("compare", task_display_name="Compare", doc_md=COMPARE)
 

@@ -21,13 +21,20 @@ from embedded.airflow import (
     start_airflow,
     stop_airflow,
 )
-from embedded.bucket import SAMPLE_KEY, choose_archive, choose_weights, put_file
+from embedded.bucket import (
+    SAMPLE_KEY,
+    choose_archive,
+    choose_weights,
+    put_file,
+    require_weights,
+)
 from embedded.process import StackError, require_running, running_programs
 from embedded.run import headline, latest_run, report_url, run_workflow, save_report
 from embedded.settings import ROOT, Settings, written_settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.config import Config
 from tasks.contract.errors import StepError
+from tasks.contract.manifest import record_key
 from tasks.contract.store import Store
 from wildlife.settings import docker_settings
 from wildlife.settings import settings as plugin_settings
@@ -97,7 +104,9 @@ def _run(settings: Settings, archive_name: str, options: dict[str, Any]) -> None
         options["archive"] = choose_archive(store, archive)
     if options["archive"] == SAMPLE_KEY:
         options = _SAMPLE_OPTIONS | options
-    if "weights" not in options:
+    if "weights" in options:
+        require_weights(store, options["weights"])
+    else:
         options["weights"] = choose_weights(store)
     print(f"archive {store.uri(options['archive'])}, weights {options['weights']}")
     print(where)
@@ -136,9 +145,11 @@ def _predict(settings: Settings, photos: str, run_id: str, arm: str) -> int:
     if start_store(settings):
         print("the object store is up; 'make down' stops it", file=sys.stderr)
     store = _store(settings)
-    if not run_id:
-        run_id = latest_run(store, f"train_{arm}")
-    model = f"{run_id}/train_{arm}"
+    step = f"train_{arm}"
+    run_id = run_id or latest_run(store, step)
+    if store.head(record_key(run_id, step)) is None:
+        raise StackError(f"no run {run_id!r} has a result of {step}: leave RUN out for the latest")
+    model = f"{run_id}/{step}"
     print(f"the network of {model}", file=sys.stderr)
     asked = [sys.executable, "-m", "tasks", "predict", "--model", model, "--", *names]
     return subprocess.run(asked, env=os.environ | store_environment(settings)).returncode

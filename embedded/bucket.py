@@ -68,3 +68,15 @@ def choose_weights(store: Store) -> str:
         print(f"{reason}: using 'lite0', EfficientNet-Lite0's ImageNet weights, instead")
         mirror_weights(store, "lite0")
         return "lite0"
+
+
+def require_weights(store: Store, weights: str) -> None:
+    """See that weights of one's own are in the bucket before hours of training miss them.
+
+    Raises:
+        StackError: they are not.
+    """
+    if weights not in ("imagenet", "lite0") and store.head(weights) is None:
+        raise StackError(
+            f"there is no {store.uri(weights)}: make put FILE=my.weights.h5 KEY={weights}"
+        )

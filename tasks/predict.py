@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _URI = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<folder>.+?)(/manifest\.json|/)?")
 _RUN = re.compile(r"(?P<run_id>[^/]+)/(?P<step>train_scratch|train_transfer)")
+#: No photo is larger, and what pretends to be one may have no end.
+_MOST_BYTES = 256_000_000
 #: Photos go through the network by so many, to hold no more than those.
 _BATCH = 16
 
@@ -96,7 +99,7 @@ class _Prepared:
         known: list[tuple[str, Pixels]] = []
         for name in names:
             try:
-                content = Path(name).read_bytes()
+                content = _content(Path(name))
                 decoded = decode(content, self._image_size, self._fit, min_side=1)  # type: ignore[arg-type]
             except OSError as error:
                 self._refuse(name, error.strerror or "cannot be read")
@@ -113,6 +116,22 @@ class _Prepared:
     def _refuse(self, name: str, reason: str) -> None:
         self.refused += 1
         print(f"predict: {name}: {reason}", file=sys.stderr, flush=True)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: there is none.
+        UnusableError: it is too large, or may have no end.
+    """
+    content = path.stat()
+    if not (stat.S_ISREG(content.st_mode) or stat.S_ISDIR(content.st_mode)):
+        raise UnusableError("not an image", "no regular file")
+    if content.st_size > _MOST_BYTES:
+        size, most = content.st_size / 1e6, _MOST_BYTES / 1e6
+        raise UnusableError("too large", f"{size:,.0f} MB, and a photo may have {most:.0f}")
+    return path.read_bytes()
 
 
 def _batch(known: list[tuple[str, Pixels]]) -> tuple[list[str], Pixels]:

@@ -64,9 +64,12 @@ def test_a_network_says_what_it_said_in_its_test(
 
     # The same by the run, for people; a bad photo does not keep the others from an answer.
     (tmp_path / "page.jpg").write_text("<html>")
+    with (tmp_path / "film.jpg").open("wb") as film:
+        film.truncate(10**9)
     other = predict(
         "r1/train_transfer",
         *("--top", 1, tmp_path / "page.jpg", files[0], tmp_path / "gone.jpg"),
+        *("/dev/zero", tmp_path / "film.jpg"),
         cache=tmp_path / "empty",
     )
     assert other.returncode == os.EX_DATAERR
@@ -75,6 +78,8 @@ def test_a_network_says_what_it_said_in_its_test(
     assert best.split("%")[1].strip() == lines[0]["classes"][0]["class"]
     assert "page.jpg: not an image" in other.stderr
     assert "gone.jpg: No such file" in other.stderr
+    assert "/dev/zero: not an image: no regular file" in other.stderr
+    assert "film.jpg: too large: 1,000 MB, and a photo may have 256" in other.stderr
 
     # Whoever reads only the beginning is not shown how Python ends.
     command = f"{sys.executable} -m tasks predict --model r1/train_transfer --top 1 "

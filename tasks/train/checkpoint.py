@@ -139,6 +139,19 @@ class Checkpoint:
                     f"it is of another network: {name} is {stored}, not {expected}"
                 )
 
+    def require_within(self, epochs: int, steps: int) -> None:
+        """See that it is a place in a training of so many epochs of so many batches.
+
+        Raises:
+            CheckpointError: names the place.
+        """
+        done, batches = self.position.progress
+        if done > epochs or batches >= steps or (done == epochs and batches):
+            raise CheckpointError(
+                f"it is of {done} epochs and {batches} batches, where training has {epochs} "
+                f"epochs of {steps}"
+            )
+
     def lay_into(self, model: keras.Model) -> None:
         """Give a fitting model the weights and the optimizer's state."""
         _assign(_variables_of(model, in_epoch=False), self.arrays)

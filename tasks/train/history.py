@@ -39,6 +39,8 @@ class History(keras.callbacks.Callback):
         batches: how many batches are done of the epoch after those.
         steps: how many batches an epoch has; 0 before the first has begun.
         last_good: which checkpoint there is to go on from, for readers.
+        costs: what each epoch costs relative to the others, for the time that is left; all alike
+            unless somebody knows better. 0: not known, nor then how much time is left.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class History(keras.callbacks.Callback):
         self.batches = 0
         self.steps = 0
         self.last_good = "none was saved yet"
+        self.costs = [1.0] * epochs
         self._photos = photos
         self._rate_option, self._rate = rate_option, rate
         self._progress = TrainProgress(step=step, phase="preparing", epochs=epochs)
@@ -169,12 +172,16 @@ class History(keras.callbacks.Callback):
         progress.epoch, progress.batch, progress.batches = done, 0, self.steps
         progress.seconds = made.seconds
         progress.photos_per_second = round(self._photos_trained / seconds, 1)
-        progress.seconds_left = round(self._seconds_of_an_epoch() * (total - done), 1)
+        left = self._epochs_after(done)
+        progress.seconds_left = (
+            None if left is None else round(self._seconds_of_an_epoch() * left, 1)
+        )
         progress.curves = curves_of(self.epochs)
         log.info(
             f"epoch {done}/{total}: accuracy {made.accuracy:.3f} loss {made.loss:.3f}, "
             f"validation {made.val_accuracy:.3f} {made.val_loss:.3f}, "
-            f"{progress.photos_per_second:,.1f} photos/s, {progress.seconds_left:.0f} s left"
+            f"{progress.photos_per_second:,.1f} photos/s"
+            + ("" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left")
         )
         if done == total or time.monotonic() - self._published > _PUBLISH_SECONDS:
             self._publish()
@@ -200,13 +207,19 @@ class History(keras.callbacks.Callback):
         batches = self.batches - self._batches_before - 1
         if batches > 0:
             per_batch = (now - self._first_batch_ended) / batches
-            left = self.steps * (progress.epochs - progress.epoch) - self.batches
             progress.photos_per_second = round(self._photos / self.steps / per_batch, 1)
-            progress.seconds_left = round(left * per_batch, 1)
+            after = self._epochs_after(progress.epoch + 1)
+            left = None if after is None else self.steps * (1 + after) - self.batches
+            progress.seconds_left = None if left is None else round(left * per_batch, 1)
 
     def _photos_in(self, batches: int) -> int:
         """How many photos so many batches are; the last of an epoch may be a smaller one."""
         return round(self._photos * batches / self.steps)
+
+    def _epochs_after(self, done: int) -> float | None:
+        """How many like the one just trained those after so many cost; None if it is not known."""
+        cost, rest = self.costs[done - 1], self.costs[done:]
+        return sum(rest) / cost if cost else None if rest else 0.0
 
     def _seconds_of_an_epoch(self) -> float:
         """What a whole epoch takes, by the one that has just ended; of it we may know a rest."""

@@ -72,14 +72,15 @@ def fit_resumably(
     build_metrics(model)
     require_room(job.scratch, model, copies=4)  # a checkpoint: the weights and Adam's two moments
     slots = Slots(job, step)
-    start = slots.furthest(model)
+    steps = math.ceil(len(data.train) / size)
+    start = slots.furthest(model, stages[-1].until, steps)
     if start is None:
         first()
     else:
         position = start.position
         start.lay_into(model)
         history.go_on_from(position.epochs, position.batches, position.seconds)
-        place = _place(history, math.ceil(len(data.train) / size))
+        place = _place(history, steps)
         history.last_good = place
         log.info(
             "going on from the checkpoint of %s, made %s by run %s",

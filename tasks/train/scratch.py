@@ -51,6 +51,7 @@ def train_scratch(job: Job) -> Facts:
             small = initial_network(recipe, side, classes)
             model = partial(_trainable, small, data, recipe, options.seed)
             stages.insert(0, Stage(epochs, model))
+            history.costs[:epochs] = [(side / data.image_size) ** 2] * epochs
         resumed = fit_resumably(job, "train_scratch", stages, data, history, recipe)
     job.measurements["resumed"] = resumed
     job.measurements["train_seconds"] = round(history.seconds, 3)
@@ -105,9 +106,12 @@ def initial_network(recipe: ScratchRecipe, side: int, classes: int) -> keras.Mod
 
 
 def _trainable(network: keras.Model, data: Data, recipe: ScratchRecipe, seed: int) -> keras.Model:
-    """The network, compiled, behind the recipe's views of the photos, which it may see smaller."""
+    """The network, compiled, behind the recipe's views of the photos, which it may see smaller.
+
+    Whatever it sees, the models of one training have the same variables.
+    """
     side, model = network.input_shape[1], network
-    if recipe.smallest_view < 1 or side < data.image_size:
+    if recipe.smallest_view < 1 or early_stage(recipe, data.image_size)[1]:
         views = RandomViews(seed, recipe.smallest_view, side=side)
         model = views.before(network, data.image_size)
     compile_classifier(model, recipe, len(data.train))

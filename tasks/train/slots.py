@@ -52,8 +52,11 @@ class Slots:
         self._next = 1 - self._next
         return kept.size
 
-    def furthest(self, model: keras.Model) -> Checkpoint | None:
+    def furthest(self, model: keras.Model, epochs: int, steps: int) -> Checkpoint | None:
         """The checkpoint to go on from, fitting this compiled model, or None.
+
+        Args:
+            epochs, steps: of the training, and batches of each.
 
         A forced run trains anew whatever others have trained, so it goes on from its own only.
         What cannot be gone on from is a warning.
@@ -63,7 +66,7 @@ class Slots:
         """
         found = []
         for place in range(len(self._keys)):
-            checkpoint = self._good(place, model)
+            checkpoint = self._good(place, model, epochs, steps)
             if checkpoint is not None:
                 found.append((checkpoint.position.progress, place, checkpoint))
         if not found:
@@ -72,7 +75,7 @@ class Slots:
         self._next = 1 - place
         return checkpoint
 
-    def _good(self, place: int, model: keras.Model) -> Checkpoint | None:
+    def _good(self, place: int, model: keras.Model, epochs: int, steps: int) -> Checkpoint | None:
         job, key = self._job, self._keys[place]
         path = job.scratch / "found.npz"
         try:
@@ -86,6 +89,7 @@ class Slots:
                 )
                 return None
             checkpoint.require_fit(model)
+            checkpoint.require_within(epochs, steps)
         except UnavailableError:
             raise
         except (CheckpointError, StepError) as error:

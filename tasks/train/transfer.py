@@ -54,6 +54,8 @@ def train_transfer(job: Job) -> Facts:
         "transfer_learning_rate",
         recipe.learning_rate,
     )
+    if recipe.fine_tune_epochs:  # which may take a thousand times as long as the head's
+        history.costs[: recipe.epochs] = [0.0] * recipe.epochs
     history.begin()
     with strategy.scope():
         backbone = pretrained(job, data.image_size)

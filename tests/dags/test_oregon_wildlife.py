@@ -66,6 +66,13 @@ def test_runs_do_not_pile_up_and_steps_are_tried_again(dag: DAG) -> None:
     assert {task.execution_timeout for task in dag.tasks} == {timedelta(hours=24)}
 
 
+def test_of_two_trainings_that_share_a_slot_the_quick_one_goes_first(dag: DAG) -> None:
+    """Weights that cannot be had show after a minute, not after hours of the other one."""
+    scratch, transfer = dag.get_task("train_scratch"), dag.get_task("train_transfer")
+    assert scratch.pool == transfer.pool
+    assert transfer.priority_weight > scratch.priority_weight
+
+
 def test_only_the_node_that_writes_the_report_links_to_it(dag: DAG) -> None:
     linking = {task.task_id for task in dag.tasks if task.operator_extra_links}
     assert linking == {"compare"}

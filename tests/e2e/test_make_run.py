@@ -69,6 +69,10 @@ def test_the_workflow_runs_from_an_archive_to_a_report(
     assert name == str(photo)
     assert len(answers) >= 2
     assert all("%" in line for line in answers)
+    nobody = make("predict", stack, f"PHOTO='{photo}'", "RUN=nope")
+    assert nobody.returncode != 0
+    assert "predict: no run 'nope' has a result of train_transfer" in nobody.stderr
+    assert "the network of" not in nobody.stderr
 
     again = make("run", stack, f"OPTIONS={QUICK}")
     assert again.returncode == 0, again.stdout + again.stderr

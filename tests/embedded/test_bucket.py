@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.bucket import choose_archive
+from embedded.bucket import choose_archive, require_weights
+from embedded.process import StackError
 from tasks.contract.store import Store
 
 
@@ -18,3 +19,11 @@ def test_an_archive_of_any_kind_is_put_as_it_is(store: Store, tmp_path: Path, na
     assert "ContentEncoding" not in answer, "a client would unpack it"
     # The store itself may know better than the octet stream that it was told.
     assert (answer["ContentType"] == "application/x-tar") == (name == "a.tar")
+
+
+def test_weights_of_one_s_own_are_missed_before_anything_is_trained(store: Store) -> None:
+    with pytest.raises(StackError, match=r"there is no s3://.*/weights/my.h5: make put FILE="):
+        require_weights(store, "weights/my.h5")
+    store.write("weights/my.h5", b"weights")
+    for weights in ("weights/my.h5", "imagenet", "lite0"):
+        require_weights(store, weights)

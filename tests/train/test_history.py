@@ -13,7 +13,7 @@ from embedded.ports import free_ports
 from tasks.contract.config import ScratchOptions
 from tasks.contract.errors import InputError
 from tasks.contract.photos import PhotoSet
-from tasks.contract.progress import read_progress
+from tasks.contract.progress import TrainProgress, read_progress
 from tasks.contract.store import Store, StoreSettings
 from tasks.contract.training import Epoch
 from tasks.train.compiling import compile_classifier
@@ -115,6 +115,41 @@ def test_a_history_that_goes_on_counts_what_was_trained_before_and_rates_what_wa
     assert progress.photos_per_second == pytest.approx(5 / trained, rel=0.1, abs=0.1)
     assert progress.seconds_left is not None
     assert trained * 0.5 < progress.seconds_left < trained * 3.5
+
+
+def after_an_epoch(store: Store, train: PhotoSet, costs: list[float]) -> TrainProgress:
+    """What is told after the first of three epochs that cost so much each."""
+    prepare(5)
+    model = small_network()
+    compile_classifier(model, RECIPE, len(train))
+    history = History(fake_job(store), "train_scratch", 3, len(train), "scratch_learning_rate", 0.5)
+    history.costs = costs
+    model.fit(
+        Batches(train, 6, 5), validation_data=Batches(train, 6), callbacks=[history], verbose=0
+    )
+    history.phase("training")  # publishes it, however soon after the last time
+    progress = read_progress(store, "r1", "train_scratch")
+    assert progress is not None
+    assert progress.epoch == 1
+    return progress
+
+
+def test_the_time_left_knows_that_later_epochs_cost_more(store: Store, train: PhotoSet) -> None:
+    alike = after_an_epoch(store, train, [1, 1, 1]).seconds_left
+    dearer = after_an_epoch(store, train, [1, 1, 1000]).seconds_left
+    assert alike is not None
+    assert dearer is not None
+    assert dearer > 50 * alike
+
+
+def test_what_nobody_knows_is_not_told_as_time_left(
+    store: Store, train: PhotoSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A head's epochs say nothing of the fine-tuning that follows."""
+    caplog.set_level(logging.INFO)
+    assert after_an_epoch(store, train, [0, 1, 1]).seconds_left is None
+    assert "photos/s" in caplog.text
+    assert "s left" not in caplog.text
 
 
 def test_training_outlives_a_store_that_does_not_answer(

@@ -1,13 +1,16 @@
 """The network that starts from random weights, and how it is trained in stages."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+from tasks.train.checkpoint import hand_over
 from tasks.train.recipes import lab, tuned
-from tasks.train.scratch import early_stage, initial_network
+from tasks.train.scratch import _trainable, early_stage, initial_network
 
 pytestmark = pytest.mark.keras
 
@@ -33,6 +36,16 @@ def test_the_lab_has_no_such_stage() -> None:
 
 def test_a_training_of_one_epoch_sees_it_as_it_is() -> None:
     assert early_stage(replace(tuned.SCRATCH, epochs=1), 224)[1] == 0
+
+
+def test_without_views_the_stages_still_have_the_same_variables() -> None:
+    """What the small photos taught is handed over by name."""
+    recipe = replace(lab.SCRATCH, epochs=2, early_share=0.5, early_scale=0.5)
+    data: Any = SimpleNamespace(image_size=64, train=range(8))
+    models = [_trainable(initial_network(recipe, side, 2), data, recipe, 1) for side in (32, 64)]
+    hand_over(*models)
+    for early, later in zip(*(model.variables for model in models), strict=True):
+        np.testing.assert_array_equal(early.numpy(), later.numpy())
 
 
 def test_a_network_of_few_classes_begins_by_being_sure_of_nothing() -> None:

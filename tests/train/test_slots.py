@@ -21,6 +21,8 @@ pytestmark = pytest.mark.keras
 FINGERPRINT = "f" * 64
 KEYS = [f"checkpoints/train_scratch/{FINGERPRINT}/{slot}.npz" for slot in "ab"]
 MODEL = network()
+#: Epochs, and batches of each, of the training that they are of.
+PLAN = (10, 6)
 
 
 def job(
@@ -48,7 +50,7 @@ def saved(slots: Slots, *positions: tuple[int, int], run_id: str = "r1") -> None
 
 
 def found(job: Any) -> tuple[int, int] | None:
-    checkpoint = Slots(job, "train_scratch").furthest(MODEL)
+    checkpoint = Slots(job, "train_scratch").furthest(MODEL, *PLAN)
     return None if checkpoint is None else checkpoint.position.progress
 
 
@@ -67,7 +69,7 @@ def test_the_furthest_is_found_and_the_older_is_written_over(store: Store, tmp_p
 
     # Another process: its first save must leave the one that it went on from.
     second = Slots(job(store, tmp_path), "train_scratch")
-    assert second.furthest(MODEL) is not None
+    assert second.furthest(MODEL, *PLAN) is not None
     saved(second, (2, 0))
     store.delete(KEYS[1])
     assert found(job(store, tmp_path)) == (1, 4)
@@ -94,7 +96,7 @@ def test_a_damaged_newest_is_a_warning_and_the_previous_is_used(
 
     # The good one is not the next to be written over.
     again = Slots(job(store, tmp_path), "train_scratch")
-    assert again.furthest(MODEL) is not None
+    assert again.furthest(MODEL, *PLAN) is not None
     saved(again, (1, 5))
     assert found(job(store, tmp_path)) == (1, 5)
     overwrite(store, KEYS[0], damage)
@@ -115,8 +117,28 @@ def test_a_checkpoint_of_another_network_is_a_warning(
     store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     saved(Slots(job(store, tmp_path), "train_scratch"), (1, 0))
-    assert Slots(job(store, tmp_path), "train_scratch").furthest(network(width=5)) is None
+    assert Slots(job(store, tmp_path), "train_scratch").furthest(network(width=5), *PLAN) is None
     assert "is not used: it is of another network" in caplog.text
+
+
+@pytest.mark.parametrize("place", [(1, 6), (1, 2000), (10, 1), (11, 0)])
+def test_a_place_that_the_training_does_not_have_is_a_warning(
+    place: tuple[int, int], store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Gone on from, it would fail every retry."""
+    saved(Slots(job(store, tmp_path), "train_scratch"), (1, 5), place)
+    assert found(job(store, tmp_path)) == (1, 5)
+    assert (
+        f"it is of {place[0]} epochs and {place[1]} batches, where training has 10 epochs of 6"
+        in caplog.text
+    )
+
+
+def test_a_training_that_was_stopped_at_its_very_end_has_a_place_of_its_own(
+    store: Store, tmp_path: Path
+) -> None:
+    saved(Slots(job(store, tmp_path), "train_scratch"), (9, 5), (10, 0))
+    assert found(job(store, tmp_path)) == (10, 0)
 
 
 def test_a_checkpoint_of_another_fingerprint_is_not_used(
@@ -158,7 +180,7 @@ def test_a_store_that_refuses_a_checkpoint_is_a_warning(
         fingerprint=FINGERPRINT, run_id="r1", epochs=[], batches=1, seconds=1.0, resumed=0
     )
     assert slots.save(Checkpoint.of(MODEL, position)) is None
-    assert slots.furthest(MODEL) is None
+    assert slots.furthest(MODEL, *PLAN) is None
     assert "could not be saved, training goes on: the object store refused" in caplog.text
 
 
@@ -180,7 +202,7 @@ def test_what_was_laid_in_is_what_was_saved(
 ) -> None:
     caplog.set_level(logging.INFO)
     saved(Slots(job(store, tmp_path), "train_scratch"), (1, 2))
-    checkpoint = Slots(job(store, tmp_path), "train_scratch").furthest(MODEL)
+    checkpoint = Slots(job(store, tmp_path), "train_scratch").furthest(MODEL, *PLAN)
     assert checkpoint is not None
     for name, array in Checkpoint.of(MODEL, checkpoint.position).arrays.items():
         np.testing.assert_array_equal(array, checkpoint.arrays[name])
