@@ -19,6 +19,7 @@ from tasks.contract.config import SPLITS, Options, Split
 from tasks.contract.step import Artifact, Facts, Job, Step, bring_about
 from tasks.train.augment import RandomViews
 from tasks.train.data import Data
+from tasks.train.folding import folded
 from tasks.train.inference import answers
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ _CODE = (
     "tasks.train.features",
     "tasks.train.augment",
     "tasks.train.backbone",
+    "tasks.train.folding",
     "tasks.train.inference",
     "tasks.train.lite0",
     "tasks.contract.photos",
@@ -116,16 +118,22 @@ class _SeenOtherwise:
     """The frozen network, by itself and behind a random view, which is traced once, if at all."""
 
     def __init__(self, base: keras.Model, smallest_view: float) -> None:
-        self.base = base
+        self._base = base
         self._views = RandomViews(0, smallest_view, always=True)
 
     @cached_property
+    def _whole(self) -> keras.Model:
+        # Half precision rounds what is folded, and its devices have the time.
+        in_full = keras.mixed_precision.global_policy().compute_dtype == "float32"
+        return folded(self._base) if in_full else self._base
+
+    @cached_property
     def _behind_views(self) -> keras.Model:
-        return self._views.before(self.base, self.base.input_shape[1])
+        return self._views.before(self._whole, self._base.input_shape[1])
 
     def by_view(self, options: FeatureOptions) -> keras.Model:
         if options.view == 0:
-            return self.base
+            return self._whole
         self._views.reseed(options.seed + options.view)
         return self._behind_views
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ def finish(
     )
     metrics = metrics_of(predictions, data.classes)
     require_room(job.output, network, copies=3)  # two files of them, and what HDF5 adds
-    network.save_weights(job.output / WEIGHTS_FILE)
     network.save(job.output / MODEL_FILE)
+    with zipfile.ZipFile(job.output / MODEL_FILE) as model:  # holds what save_weights would write
+        model.extract(WEIGHTS_FILE, job.output)
     (job.output / LABELS_FILE).write_text(json.dumps(data.classes, indent=1) + "\n")
     (job.output / METRICS_FILE).write_text(metrics.model_dump_json(indent=1) + "\n")
     predictions.save(job.output / PREDICTIONS_FILE)
