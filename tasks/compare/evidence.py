@@ -188,8 +188,22 @@ class Evidence:
     @property
     def near_duplicates(self) -> int:
         """How many test photos look like another test photo."""
-        sizes = np.unique(self.groups, return_counts=True)[1]
+        sizes = self._group_sizes
         return int(sizes[sizes > 1].sum())
+
+    @property
+    def design_effect(self) -> float:
+        """By how much near duplicates may widen the variance of an accuracy: 1 if there are none.
+
+        As much as if the photos of a group were always right or wrong together (L. Kish, "Survey
+        Sampling", 1965, 8.2, with an intraclass correlation of 1 and groups of any sizes).
+        """
+        sizes = self._group_sizes
+        return float((sizes**2).sum() / sizes.sum())
+
+    @property
+    def _group_sizes(self) -> NDArray[np.int64]:
+        return np.asarray(np.unique(self.groups, return_counts=True)[1], dtype=np.int64)
 
 
 def read_evidence(

@@ -18,6 +18,7 @@ from tasks.compare.confusion_matrix import MOST_NAMES, numbered
 from tasks.compare.data_card import DataCard
 from tasks.compare.figures import Figures
 from tasks.compare.names import printable, shortened
+from tasks.compare.run_history import RunHistory
 from tasks.compare.shown_photos import PhotoGroup
 from tasks.compare.summary import Summary
 
@@ -36,6 +37,7 @@ def render_page(
     figures: Figures,
     shown: Sequence[PhotoGroup],
     card: DataCard,
+    history: RunHistory,
     folder: Path,
 ) -> str:
     """The page as HTML5 that stands alone: style and pictures are inside.
@@ -47,7 +49,7 @@ def render_page(
     environment.filters["breakable"] = _breakable
     environment.filters["data_uri"] = lambda picture: _data_uri(folder / picture.name)
     environment.filters["jpeg_uri"] = lambda content: _uri("image/jpeg", content)
-    return _render(environment, "index.html.j2", summary, figures, shown, card)
+    return _render(environment, "index.html.j2", summary, figures, shown, card, history)
 
 
 def render_markdown(
@@ -55,13 +57,14 @@ def render_markdown(
     figures: Figures,
     shown: Sequence[PhotoGroup],
     card: DataCard,
+    history: RunHistory,
 ) -> str:
     """The same as GitHub-flavoured Markdown that refers to the files beside it.
 
     It leaves the lists of files to the CSV files: Markdown cannot fold them away.
     """
     environment = _environment(escape_markdown)
-    return _render(environment, "report.md.j2", summary, figures, shown, card)
+    return _render(environment, "report.md.j2", summary, figures, shown, card, history)
 
 
 def escape_markdown(value: object) -> object:
@@ -80,6 +83,7 @@ def _render(
     figures: Figures,
     shown: Sequence[PhotoGroup],
     card: DataCard,
+    history: RunHistory,
 ) -> str:
     steps = list(summary.origin.values())
     return environment.get_template(name).render(
@@ -89,6 +93,7 @@ def _render(
         most_names=MOST_NAMES,
         shown=shown,
         card=card,
+        history=history,
         properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
         # One run has one configuration, of which each step saw its slice.
         options={name: value for step in steps for name, value in step.options.items()},
@@ -105,7 +110,7 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size"):
+    for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size", "utc"):
         environment.filters[name] = getattr(wording, name)
     environment.filters["shortened"] = shortened
     environment.globals["percent_range"] = wording.percent_range
