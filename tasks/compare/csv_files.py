@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tasks.compare.answers import Answer, AnsweredPhoto
+from tasks.compare.names import printable
 from tasks.contract.photos import Photo, Refusal
 
 #: Of text, only what a formula could be is changed; numbers stay numbers.
@@ -75,9 +76,13 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]
 
 
 def _harmless(cell: Cell) -> Cell:
-    """An apostrophe in front makes a spreadsheet show a formula instead of working it out.
+    """Text as everything else shows it, and no formula: an apostrophe in front makes a spreadsheet
+    show it instead of working it out.
 
     Names come from the archive. That changes a name that begins so; ``refused.jsonl`` of the
     preprocess step has it as it is.
     """
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    return f"'{text}" if text.startswith(_FORMULA) else text

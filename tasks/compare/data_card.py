@@ -23,6 +23,7 @@ from tasks.compare.csv_files import (
 from tasks.compare.distributions import draw_distributions
 from tasks.compare.drawing import FigureFile
 from tasks.compare.evidence import Evidence
+from tasks.compare.names import shortened
 from tasks.compare.summary import Summary
 from tasks.contract.photos import (
     REFUSED_SHEET,
@@ -55,7 +56,7 @@ class Sheet:
     """A contact sheet: a JPEG file of the report.
 
     Attributes:
-        title: the class it shows.
+        title: the class it shows, shortened.
         photos: how many there are to choose from.
         shown: how many of them are in it.
         width, height: in pixels.
@@ -139,7 +140,8 @@ def _class_sheets(preprocess: Artifact, summary: Summary, folder: Path) -> list[
     for label, row in enumerate(summary.classes):
         photos = row.photos.used
         shown = min(photos, SHEET_PHOTOS)
-        sheets.append(_sheet(preprocess, class_sheet(label), row.name, photos, shown, folder))
+        title = shortened(row.name)
+        sheets.append(_sheet(preprocess, class_sheet(label), title, photos, shown, folder))
     return sheets
 
 

@@ -7,16 +7,25 @@ shows the same report, with the same earlier runs.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from tasks.compare.names import shortened
 from tasks.compare.part import Part
 from tasks.compare.publish import SUMMARY_FILE
-from tasks.compare.statistics import Verdict, unpaired_interval, wilson_interval
-from tasks.compare.wording import NBSP, percent, points
+from tasks.compare.results import first_fault
+from tasks.compare.statistics import Verdict, wilson_interval
 from tasks.contract.errors import StepError
 from tasks.contract.store import ObjectHead, Store
 
@@ -25,11 +34,45 @@ log = logging.getLogger(__name__)
 #: At most so many reports are read, and none with a summary of more bytes.
 _MOST_RUNS, _MOST_BYTES = 30, 4_000_000
 
+#: Options of the steps that decide accuracies, but for those that the networks' own fields tell.
+_DECIDING = (
+    "fit",
+    "min_side",
+    "validation_share",
+    "test_share",
+    "near_duplicate_bits",
+    "feature_views",
+    "fine_tune_epochs",
+    "class_weights",
+    "precision",
+    "deterministic",
+)
+#: Steps whose source decides accuracies.
+_DECIDING_STEPS = ("preprocess", "train_scratch", "train_transfer")
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: A text that nothing bounds where it comes from.
+Text = Annotated[str, AfterValidator(shortened)]
+Option = bool | int | float | str | None
 
 
-class EarlierArm(Part):
-    """One network of an earlier run; its accuracy, 0..1, with the 95 % Wilson interval."""
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no time of this calendar in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+class ListedArm(Part):
+    """One network of a run; its accuracy, 0..1, with the 95 % Wilson interval.
+
+    How it was trained is None if the run's report did not tell yet.
+    """
 
     recipe: str
     photos: int
@@ -37,16 +80,27 @@ class EarlierArm(Part):
     accuracy: Share
     accuracy_low: Share
     accuracy_high: Share
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weights: str | None = None
+    weights_sha256: str | None = None
 
 
-class EarlierRun(Part):
-    """What an earlier run came to.
+class ListedRun(Part):
+    """What a run came to, and what decided it; long names are shortened.
+
+    What a run's report did not tell yet is None, or absent from ``options`` and ``revisions``.
 
     Attributes:
         archive_key: empty if its report did not name the archive's file yet.
         archive_sha256: hex.
         photos_kept: how many photos were used, all splits together.
         difference: accuracy of transfer minus that from scratch, -1..1.
+        design_effect: by how much photos that look alike may widen the variance of an accuracy;
+            an upper bound if the report tells only how many such photos there are.
+        options: by name, those that decide accuracies; None is as the recipe.
+        revisions: source revision by step, where it is known.
     """
 
     run_id: str
@@ -56,21 +110,32 @@ class EarlierRun(Part):
     archive_sha256: str
     photos_kept: int
     test_photos: int
-    scratch: EarlierArm
-    transfer: EarlierArm
+    scratch: ListedArm
+    transfer: ListedArm
     difference: float
     verdict: Verdict
+    classes: int | None = None
+    image_size: int | None = None
+    seed: int | None = None
+    design_effect: float
+    options: dict[str, Option] = Field(default_factory=dict)
+    revisions: dict[str, str] = Field(default_factory=dict)
+
+    def is_of_the_archive_of(self, other: Self) -> bool:
+        """Whether both are of the same key, or of the same bytes."""
+        same_key = self.archive_key == other.archive_key != ""
+        return same_key or self.archive_sha256 == other.archive_sha256
 
 
 class _Published(BaseModel):
-    """Of a published summary, what is shown here; it may hold more."""
+    """Of a published summary, what is listed here; it may hold more, and an old one less."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class _Score(_Published):
-    photos: Annotated[int, Field(ge=1, le=1_000_000_000)]
-    correct: Annotated[int, Field(ge=0)]
+    photos: Annotated[Count, Field(ge=1)]
+    correct: Count
 
     @model_validator(mode="after")
     def _right_ones_are_among_all(self) -> Self:
@@ -79,44 +144,94 @@ class _Score(_Published):
         return self
 
 
+class _Weights(_Published):
+    name: Text
+    sha256: Text = ""
+
+
 class _Arm(_Published):
-    recipe: str
+    recipe: Text
     test: _Score
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    learning_rate: Rate | None = None
+    weights: _Weights | None = None
 
 
 class _Data(_Published):
-    archive_key: str = ""
-    archive_sha256: str
-    kept: int
+    archive_key: Annotated[str, Field(max_length=1024)] = ""
+    archive_sha256: Text
+    kept: Count
+    image_size: Count | None = None
+    near_duplicate_test_photos: Count | None = None
+
+
+class _Paired(_Published):
+    groups: Count | None = None
+    design_effect: Annotated[float, Field(ge=1, le=1e9)] | None = None
+
+
+class _Origin(_Published):
+    options: dict[str, Any] = {}
+    produced_by: dict[str, str] = {}
 
 
 class _Summary(_Published):
     version: Literal[1]
-    run_id: str
-    created: AwareDatetime
-    title: str
+    run_id: Annotated[str, Field(min_length=1, max_length=200)]
+    created: Moment
+    title: Text
     verdict: Verdict
-    difference: Annotated[float, Field(ge=-1, le=1)]
     scratch: _Arm
     transfer: _Arm
     data: _Data
+    paired: _Paired = _Paired()
+    classes: list[Any] | None = None
+    origin: dict[str, _Origin] = {}
+
+    @model_validator(mode="after")
+    def _both_were_tested_on_the_same_photos(self) -> Self:
+        if self.scratch.test.photos != self.transfer.test.photos:
+            raise ValueError("the networks were tested on different numbers of photos")
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of all steps together: one run has one configuration, of which each saw its slice."""
+        return {
+            name: value for step in self.origin.values() for name, value in step.options.items()
+        }
 
 
-def read_earlier_runs(store: Store, run_id: str) -> list[EarlierRun] | None:
-    """The newest earlier runs that have a report, newest first, but for ``run_id`` itself.
+def listed(content: Mapping[str, Any]) -> ListedRun:
+    """A run as lists show it, out of its ``summary.json``.
+
+    Raises:
+        ValidationError: it is not a summary, or of another version.
+    """
+    return _listed(_Summary.model_validate(content))
+
+
+def read_earlier_runs(store: Store, run_id: str, created: datetime) -> list[ListedRun] | None:
+    """The newest runs with a report, newest first, before the run ``run_id`` of ``created``.
 
     A run that found nothing changed has published the summary of the run that computed it, which
-    is told once. A summary that cannot be read, or is of another version, is left out.
+    is told once. A summary that cannot be read, is of another version or is dated later than
+    ``created`` is left out.
 
     Returns:
         None if the store failed: a report without its history is better than none.
     """
-    runs: dict[str, EarlierRun] = {}
+    runs: dict[str, ListedRun] = {}
     try:
         for head in _newest(store.list("reports/")):
             found = _read(store, head)
-            if found is not None and found.run_id != run_id:
-                runs.setdefault(found.run_id, found)
+            if found is None or found.run_id == run_id:
+                continue
+            if found.created > created:
+                log.info("%s is not shown: it is dated later than now", store.uri(head.key))
+                continue
+            runs.setdefault(found.run_id, found)
     except StepError as error:
         log.warning("the reports of earlier runs could not be read: %s", error)
         return None
@@ -133,82 +248,88 @@ def _newest(heads: Iterable[ObjectHead]) -> list[ObjectHead]:
     return list(reversed(distinct.values()))[:_MOST_RUNS]
 
 
-def _read(store: Store, head: ObjectHead) -> EarlierRun | None:
+def _read(store: Store, head: ObjectHead) -> ListedRun | None:
     if head.size > _MOST_BYTES:
         log.info("%s is not shown: it has %s bytes", store.uri(head.key), f"{head.size:,}")
         return None
     try:
-        summary = _Summary.model_validate_json(store.read(head.key) or b"")
+        return _listed(_Summary.model_validate_json(store.read(head.key) or b""))
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in fault["loc"]) or "the whole"
-        log.info("%s is not shown: %s: %s", store.uri(head.key), place, fault["msg"])
+        log.info("%s is not shown: %s", store.uri(head.key), shortened(first_fault(error)))
         return None
-    return EarlierRun(
+
+
+def _listed(summary: _Summary) -> ListedRun:
+    scratch, transfer = _arm(summary.scratch), _arm(summary.transfer)
+    options = summary.options
+    seed = options.get("seed")
+    return ListedRun(
         run_id=summary.run_id,
         created=summary.created,
         title=summary.title,
         archive_key=summary.data.archive_key,
         archive_sha256=summary.data.archive_sha256,
         photos_kept=summary.data.kept,
-        test_photos=summary.transfer.test.photos,
-        scratch=_arm(summary.scratch),
-        transfer=_arm(summary.transfer),
-        difference=summary.difference,
+        test_photos=transfer.photos,
+        scratch=scratch,
+        transfer=transfer,
+        difference=transfer.accuracy - scratch.accuracy,
         verdict=summary.verdict,
+        classes=None if summary.classes is None else len(summary.classes),
+        image_size=summary.data.image_size,
+        seed=seed if type(seed) is int and 0 <= seed < 2**31 else None,
+        design_effect=_design_effect(summary),
+        options={name: _option(options[name]) for name in _DECIDING if name in options},
+        revisions={
+            step: shortened(revision)
+            for step in _DECIDING_STEPS
+            if step in summary.origin
+            and (revision := summary.origin[step].produced_by.get("revision", "unknown"))
+            != "unknown"
+        },
     )
 
 
-def _arm(arm: _Arm) -> EarlierArm:
+def _arm(arm: _Arm) -> ListedArm:
     low, high = wilson_interval(arm.test.correct, arm.test.photos)
-    return EarlierArm(
+    return ListedArm(
         recipe=arm.recipe,
         photos=arm.test.photos,
         correct=arm.test.correct,
         accuracy=arm.test.correct / arm.test.photos,
         accuracy_low=low,
         accuracy_high=high,
+        epochs=arm.epochs,
+        batch_size=arm.batch_size,
+        learning_rate=arm.learning_rate,
+        weights=arm.weights and arm.weights.name,
+        weights_sha256=arm.weights and arm.weights.sha256,
     )
 
 
-def change_since(
-    previous: EarlierRun,
-    *,
-    archive_key: str,
-    archive_sha256: str,
-    photos_kept: int,
-    correct: int,
-    photos: int,
-) -> str:
-    """What is other than in the previous run, no stronger than the numbers are.
+def _option(value: Any) -> Option:
+    """Whatever JSON holds where a number, a word or nothing is due."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    return shortened(str(value))
 
-    The test splits count as two independent samples. They may share photos, and do if nothing was
-    added; the interval is then wider than it need be.
 
-    Args:
-        correct, photos: of this run's test photos, how many transfer learning got right.
+def _design_effect(summary: _Summary) -> float:
+    """As ``Evidence.design_effect``, or the most that it can be by what the summary tells.
+
+    That is if of the groups of photos that look alike all but one are pairs. If it does not even
+    tell how many photos look alike, all of them may.
     """
-    then = f"run {previous.run_id} of {previous.created:%Y-%m-%d}"
-    if archive_key != previous.archive_key and archive_sha256 != previous.archive_sha256:
-        other = previous.archive_key or f"SHA-256 {previous.archive_sha256[:12]}"
-        return (
-            f"The previous one, {then}, was of another archive ({other}): its photos are others, "
-            "and its accuracies do not compare with this run’s."
-        )
-    before = previous.transfer
-    low, high = unpaired_interval(correct, photos, before.correct, before.photos)
-    change = correct / photos - before.accuracy
-    found = "not distinguishable" if low <= 0 <= high else "better" if change > 0 else "worse"
-    return (
-        f"Since {then}, {_photos_since(photos_kept - previous.photos_kept)}; the accuracy of "
-        f"transfer learning went from {percent(before.accuracy)} to {percent(correct / photos)}: "
-        f"{points(change)} percentage points (95{NBSP}% interval {points(low)} to {points(high)}), "
-        f"{found}."
-    )
-
-
-def _photos_since(more: int) -> str:
-    if more == 0:
-        return "as many photos were used"
-    photos = "photo was" if abs(more) == 1 else "photos were"
-    return f"{abs(more):,} {'more' if more > 0 else 'fewer'} {photos} used"
+    if summary.paired.design_effect is not None:
+        return summary.paired.design_effect
+    photos = summary.transfer.test.photos
+    told = summary.data.near_duplicate_test_photos
+    alike = photos if told is None else min(told, photos)
+    if alike == 0:
+        return 1.0
+    single = photos - alike
+    pairs = max(0, (summary.paired.groups or 0) - single - 1)
+    rest = max(2, alike - 2 * pairs)
+    return max(1.0, (single + 4 * pairs + rest**2) / photos)

@@ -1,14 +1,16 @@
 """What the comparison rests on: the earlier steps' results, checked to belong together."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.compare.measured import read_metrics
+from tasks.compare.names import shortened
+from tasks.compare.results import read_file, validated
 from tasks.contract.archive import DatasetCard
 from tasks.contract.errors import InputError
 from tasks.contract.manifest import Manifest
@@ -16,7 +18,6 @@ from tasks.contract.photos import PHOTOS_FILE, REFUSED_FILE, Photo, Refusal, rea
 from tasks.contract.step import Artifact
 from tasks.contract.training import (
     HISTORY_FILE,
-    METRICS_FILE,
     PREDICTIONS_FILE,
     Epoch,
     Metrics,
@@ -187,8 +188,22 @@ class Evidence:
     @property
     def near_duplicates(self) -> int:
         """How many test photos look like another test photo."""
-        sizes = np.unique(self.groups, return_counts=True)[1]
+        sizes = self._group_sizes
         return int(sizes[sizes > 1].sum())
+
+    @property
+    def design_effect(self) -> float:
+        """By how much near duplicates may widen the variance of an accuracy: 1 if there are none.
+
+        As much as if the photos of a group were always right or wrong together (L. Kish, "Survey
+        Sampling", 1965, 8.2, with an intraclass correlation of 1 and groups of any sizes).
+        """
+        sizes = self._group_sizes
+        return float((sizes**2).sum() / sizes.sum())
+
+    @property
+    def _group_sizes(self) -> NDArray[np.int64]:
+        return np.asarray(np.unique(self.groups, return_counts=True)[1], dtype=np.int64)
 
 
 def read_evidence(
@@ -199,8 +214,9 @@ def read_evidence(
     Raises:
         InputError: one is incomplete, or they are not about the same photos and classes.
     """
-    data = _validated(DataFacts, preprocess.facts, "preprocess")
-    photos = read_rows(preprocess.path(PHOTOS_FILE), Photo)
+    data = validated(DataFacts, preprocess.facts, "preprocess")
+    photos = read_file(PHOTOS_FILE, preprocess, lambda path: read_rows(path, Photo))
+    _check_photos(photos, data)
     test = sorted((row for row in photos if row.split == "test"), key=lambda row: row.photo)
     if not test:
         raise InputError("there are no test photos to compare on: raise test_share and run again")
@@ -209,7 +225,7 @@ def read_evidence(
         preprocess=preprocess.manifest,
         data=data,
         photos=photos,
-        refused=read_rows(preprocess.path(REFUSED_FILE), Refusal),
+        refused=read_file(REFUSED_FILE, preprocess, lambda path: read_rows(path, Refusal)),
         test_photos=test,
         labels=np.array([row.label for row in test], dtype=np.int32),
         groups=np.array([row.group for row in test]),
@@ -220,41 +236,42 @@ def read_evidence(
 
 def _read_arm(artifact: Artifact, classes: list[str], test: list[Photo]) -> Arm:
     step = artifact.manifest.step
-    facts = _validated(ArmFacts, artifact.facts, step)
+    facts = validated(ArmFacts, artifact.facts, step)
     if facts.classes != classes:
         raise InputError(
             f"{step} was trained on other classes than preprocess now has "
             f"({_first_difference(facts.classes, classes)}): run {step} again with force"
         )
-    history = read_history(artifact.path(HISTORY_FILE))
+    history = read_file(HISTORY_FILE, artifact, read_history)
     _check_history(history, step)
-    predictions = Predictions.load(artifact.path(PREDICTIONS_FILE))
+    predictions = read_file(PREDICTIONS_FILE, artifact, Predictions.load)
     probabilities = _aligned(predictions, step, classes, test)
     return Arm(
         manifest=artifact.manifest,
         facts=facts,
-        measurements=_validated(ArmMeasurements, artifact.manifest.measurements, step),
+        measurements=validated(ArmMeasurements, artifact.manifest.measurements, step),
         history=history,
-        metrics=_read_metrics(artifact, predictions),
+        metrics=read_metrics(artifact, predictions, classes),
         probabilities=probabilities,
     )
 
 
-def _read_metrics(artifact: Artifact, predictions: Predictions) -> Metrics:
-    step = artifact.manifest.step
-    again = f"run {step} again with force"
-    if METRICS_FILE not in artifact.manifest.files:
-        raise InputError(f"the result of {step} has no {METRICS_FILE}: {again}")
-    content = json.loads(artifact.path(METRICS_FILE).read_bytes())
-    metrics = _validated(Metrics, content, step)
-    correct = int((predictions.predicted == predictions.labels).sum())
-    if (metrics.photos, metrics.correct) != (len(predictions.labels), correct):
-        raise InputError(
-            f"{METRICS_FILE} of {step} is not of its predictions ({metrics.correct} of "
-            f"{metrics.photos} photos right instead of {correct} of {len(predictions.labels)}): "
-            f"{again}"
-        )
-    return metrics
+def _check_photos(photos: Sequence[Photo], data: DataFacts) -> None:
+    """See that each photo has a class that there is, and sides."""
+    again = "run preprocess again with force"
+    for name in data.classes:
+        if name not in data.per_class:
+            raise InputError(
+                f"the result of preprocess does not count class {shortened(name)!r}: {again}"
+            )
+    names = dict(enumerate(data.classes))
+    for row in photos:
+        if names.get(row.label) != row.class_name or min(row.width, row.height) < 1:
+            raise InputError(
+                f"photo {row.photo} of preprocess has label {row.label}, class "
+                f"{shortened(row.class_name)!r} and {row.width} by {row.height} pixels, which "
+                f"cannot be: {again}"
+            )
 
 
 def _aligned(
@@ -262,7 +279,10 @@ def _aligned(
 ) -> NDArray[np.float32]:
     """The probabilities in the order of ``test``, which is sorted by photo."""
     again = f"run {step} again with force"
-    shape = (len(predictions.photos), len(classes))
+    kinds = [each.dtype.kind for each in (predictions.photos, predictions.labels)]
+    if kinds != ["U", "i"] or predictions.probabilities.dtype.kind != "f":
+        raise InputError(f"the predictions of {step} are not names, labels and numbers: {again}")
+    shape = (predictions.photos.size, len(classes))
     if predictions.probabilities.shape != shape or predictions.labels.shape != shape[:1]:
         raise InputError(
             f"the predictions of {step} have shape {predictions.probabilities.shape} where "
@@ -281,10 +301,12 @@ def _aligned(
         row = test[differing[0]]
         raise InputError(
             f"{step} was tested with another label for photo {row.photo} "
-            f"({row.entry!r}, label {row.label}): {again}"
+            f"({shortened(row.entry)!r}, label {row.label}): {again}"
         )
     probabilities = predictions.probabilities[order]
-    bad = ~np.isclose(probabilities.sum(axis=1), 1.0, atol=1e-3)  # true of NaN, too
+    # Both are true of NaN, too.
+    bad = ~np.isclose(probabilities.sum(axis=1), 1.0, atol=1e-3)
+    bad |= ~((probabilities >= 0) & (probabilities <= 1 + 1e-3)).all(axis=1)
     if bad.any():
         photo = expected[int(np.argmax(bad))]
         raise InputError(f"{step} has no probabilities for photo {photo}: {again}")
@@ -296,7 +318,7 @@ def _first_difference(actual: list[str], expected: list[str]) -> str:
     if len(actual) != len(expected):
         return f"{len(actual)} instead of {len(expected)}"
     one, other = next((a, b) for a, b in zip(actual, expected, strict=True) if a != b)
-    return f"{one!r} instead of {other!r}"
+    return f"{shortened(one)!r} instead of {shortened(other)!r}"
 
 
 def _check_history(history: list[Epoch], step: str) -> None:
@@ -308,18 +330,9 @@ def _check_history(history: list[Epoch], step: str) -> None:
             raise InputError(
                 f"{step} diverged: epoch {number} of its history is not finite; lower {rate}"
             )
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def _validated(model: type[_Model], content: dict[str, object], step: str) -> _Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in fault["loc"])
-        raise InputError(
-            f"the result of {step} cannot be read ({name}: {fault['msg']}): "
-            f"run {step} again with force"
-        ) from None
+        shares = (epoch.accuracy, epoch.val_accuracy)
+        if not all(0 <= share <= 1 for share in shares) or epoch.seconds < 0:
+            raise InputError(
+                f"the history of {step} cannot be (accuracies {shares[0]:g} and {shares[1]:g} "
+                f"after {epoch.seconds:g} s in epoch {number}): run {step} again with force"
+            )

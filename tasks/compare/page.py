@@ -18,14 +18,27 @@ from tasks.compare.confusion_matrix import MOST_NAMES, numbered
 from tasks.compare.data_card import DataCard
 from tasks.compare.figures import Figures
 from tasks.compare.names import printable, shortened
+from tasks.compare.run_history import RunHistory
 from tasks.compare.shown_photos import PhotoGroup
 from tasks.compare.summary import Summary
 
-_MARKDOWN = re.compile(r"([\\`*_\[\]|#~$!])")
+#: Marks of Markdown wherever they stand.
+_MARKS = re.compile(r"[\\`*_\[\]|#~$!]")
+#: Where those of a list, a rule or a heading would begin, which count at the start of a line only.
+_FIRST_MARK = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+](?:\s|$)|--|=+$))")
+#: Where GitHub's Markdown takes text for an address, without a mark, and makes a link of it; and
+#: where for the name of a person, whom it would then notify.
+_ADDRESS = re.compile(r"(?=://)|(?<=www)(?=\.)|(?<=mailto)(?=:)|(?<=xmpp)(?=:)", re.IGNORECASE)
+_PERSON = re.compile(r"@(?=\w)")
 
 
 def render_page(
-    summary: Summary, figures: Figures, shown: Sequence[PhotoGroup], card: DataCard, folder: Path
+    summary: Summary,
+    figures: Figures,
+    shown: Sequence[PhotoGroup],
+    card: DataCard,
+    history: RunHistory,
+    folder: Path,
 ) -> str:
     """The page as HTML5 that stands alone: style and pictures are inside.
 
@@ -36,25 +49,31 @@ def render_page(
     environment.filters["breakable"] = _breakable
     environment.filters["data_uri"] = lambda picture: _data_uri(folder / picture.name)
     environment.filters["jpeg_uri"] = lambda content: _uri("image/jpeg", content)
-    return _render(environment, "index.html.j2", summary, figures, shown, card)
+    return _render(environment, "index.html.j2", summary, figures, shown, card, history)
 
 
 def render_markdown(
-    summary: Summary, figures: Figures, shown: Sequence[PhotoGroup], card: DataCard
+    summary: Summary,
+    figures: Figures,
+    shown: Sequence[PhotoGroup],
+    card: DataCard,
+    history: RunHistory,
 ) -> str:
     """The same as GitHub-flavoured Markdown that refers to the files beside it.
 
     It leaves the lists of files to the CSV files: Markdown cannot fold them away.
     """
-    return _render(_environment(escape_markdown), "report.md.j2", summary, figures, shown, card)
+    environment = _environment(escape_markdown)
+    return _render(environment, "report.md.j2", summary, figures, shown, card, history)
 
 
 def escape_markdown(value: object) -> object:
-    """Text that Markdown, and the HTML it becomes, show as it is, on one line."""
+    """Text that GitHub's Markdown, and the HTML it becomes, show as it is, on one line."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    line = " ".join(str(_printable(value)).splitlines())
-    return escape(_MARKDOWN.sub(r"\\\1", line))
+    line = _MARKS.sub(r"\\\g<0>", " ".join(printable(value).splitlines()).strip())
+    line = _ADDRESS.sub(r"\\", _FIRST_MARK.sub(r"\1\\", line))
+    return Markup(_PERSON.sub("@<!-- -->", str(escape(line))))  # noqa: S704
 
 
 def _render(
@@ -64,6 +83,7 @@ def _render(
     figures: Figures,
     shown: Sequence[PhotoGroup],
     card: DataCard,
+    history: RunHistory,
 ) -> str:
     steps = list(summary.origin.values())
     return environment.get_template(name).render(
@@ -73,6 +93,7 @@ def _render(
         most_names=MOST_NAMES,
         shown=shown,
         card=card,
+        history=history,
         properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
         # One run has one configuration, of which each step saw its slice.
         options={name: value for step in steps for name, value in step.options.items()},
@@ -89,7 +110,7 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size"):
+    for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size", "utc"):
         environment.filters[name] = getattr(wording, name)
     environment.filters["shortened"] = shortened
     environment.globals["percent_range"] = wording.percent_range
@@ -103,8 +124,9 @@ def _printable(value: object) -> object:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that a narrow column may break after its underscores and hyphens."""
-    escaped = str(escape(_printable(name)))  # a str, for Markup escapes what re.sub puts in
+    """A name, shortened, that a narrow column may break after its underscores and hyphens."""
+    # A str, for Markup escapes what re.sub puts in.
+    escaped = str(escape(printable(shortened(name))))
     return Markup(re.sub(r"([_/-])", r"\1<wbr>", escaped))  # noqa: S704
 
 

@@ -8,6 +8,7 @@ from tasks.compare.evidence import read_evidence
 from tasks.compare.figures import draw_figures
 from tasks.compare.page import render_markdown, render_page
 from tasks.compare.publish import MARKDOWN_FILE, PAGE_FILE, SCHEMA_FILE, SUMMARY_FILE
+from tasks.compare.run_history import write_run_history
 from tasks.compare.schema import summary_schema
 from tasks.compare.shown_photos import shown_photos
 from tasks.compare.summary import StepOrigin, summarise
@@ -34,17 +35,18 @@ def write_report(job: Job) -> Facts:
         options=job.options.model_dump(mode="json"),
         produced_by=provenance(),
     )
-    earlier = read_earlier_runs(job.store, job.run_id)
+    earlier = read_earlier_runs(job.store, job.run_id, compared.created)
     summary = summarise(evidence, job.options.title, compared, earlier)
     figures = draw_figures(evidence, summary, job.output)
     answers = answered_photos(evidence)
     write_answers(answers, job.output / ANSWERS_CSV)
     shown = shown_photos(answers, job.inputs["preprocess"], evidence.data.image_size)
     card = write_data_card(evidence, job.inputs["preprocess"], summary, job.output)
+    history = write_run_history(summary, job.output)
     write_tables(evidence, summary, job.output)
-    page = render_page(summary, figures, shown, card, job.output)
+    page = render_page(summary, figures, shown, card, history, job.output)
     (job.output / PAGE_FILE).write_text(page, encoding="utf-8")
-    markdown = render_markdown(summary, figures, shown, card)
+    markdown = render_markdown(summary, figures, shown, card, history)
     (job.output / MARKDOWN_FILE).write_text(markdown, encoding="utf-8")
     (job.output / SUMMARY_FILE).write_text(summary.model_dump_json(indent=1) + "\n")
     (job.output / SCHEMA_FILE).write_text(summary_schema(), encoding="utf-8")

@@ -14,10 +14,12 @@ from pydantic import Field
 
 from tasks.compare import statistics, wording
 from tasks.compare.across_classes import groups_across_classes
+from tasks.compare.changes import change_since
 from tasks.compare.confusion import ConfusedPair, most_confused
-from tasks.compare.earlier_runs import EarlierRun, change_since
+from tasks.compare.earlier_runs import ListedRun, listed
 from tasks.compare.evidence import Arm, DataFacts, Evidence, Parameters, SplitCounts, Weights
 from tasks.compare.fitting import Statement, statements_on
+from tasks.compare.names import shortened
 from tasks.compare.part import Part
 from tasks.compare.statistics import PairedCounts, Verdict
 from tasks.contract.manifest import Manifest
@@ -87,7 +89,8 @@ class Paired(Part):
     """On how many test photos both, one or none of the networks were right.
 
     The bootstrap's interval of the difference rests on ``groups`` of photos: a near-duplicate group
-    counts once, and so does a photo that looks like no other.
+    counts once, and so does a photo that looks like no other. ``design_effect`` is by how much they
+    may widen the variance of an accuracy: see ``Evidence``.
     """
 
     both: int
@@ -95,6 +98,7 @@ class Paired(Part):
     only_scratch: int
     neither: int
     groups: int
+    design_effect: float
     bootstrap_low: float
     bootstrap_high: float
     interval_method: str = "Newcombe 1998, method 10, 95 %"
@@ -200,7 +204,7 @@ class Summary(Part):
         classes: in the order of their labels.
         earlier: runs with a report when this one was computed, newest first; None if the store did
             not say.
-        since_previous: what changed since the newest of them; empty without one.
+        since_previous: what changed since the newest of them, in sentences; empty without one.
     """
 
     version: Literal[1] = SUMMARY_VERSION
@@ -222,7 +226,7 @@ class Summary(Part):
     paired: Paired
     classes: list[ClassSummary]
     data: DataSummary
-    earlier: list[EarlierRun] | None
+    earlier: list[ListedRun] | None
     since_previous: str
     origin: dict[str, StepOrigin] = Field(description="by name of the step")
 
@@ -232,6 +236,11 @@ class Summary(Part):
         return sorted(
             self.classes, key=lambda row: inf if row.difference is None else -row.difference
         )
+
+    @property
+    def as_listed(self) -> ListedRun:
+        """As later runs will list it."""
+        return listed(self.model_dump(mode="json"))
 
     @property
     def headline(self) -> dict[str, Any]:
@@ -250,7 +259,7 @@ class Summary(Part):
 
 
 def summarise(
-    evidence: Evidence, title: str, compared: StepOrigin, earlier: list[EarlierRun] | None
+    evidence: Evidence, title: str, compared: StepOrigin, earlier: list[ListedRun] | None
 ) -> Summary:
     """Turn the evidence into numbers.
 
@@ -268,8 +277,8 @@ def summarise(
     low, high = statistics.paired_interval(counts)
     scratch_summary = _arm_summary(scratch, evidence.data)
     transfer_summary = _arm_summary(transfer, evidence.data)
-    return Summary(
-        title=title or evidence.data.dataset.name or _DEFAULT_TITLE,
+    summary = Summary(
+        title=title or shortened(evidence.data.dataset.name) or _DEFAULT_TITLE,
         synthetic=evidence.data.dataset.synthetic,
         run_id=compared.run_id,
         created=compared.created,
@@ -293,13 +302,14 @@ def summarise(
         paired=Paired(
             **counts._asdict(),
             groups=len(np.unique(evidence.groups)),
+            design_effect=evidence.design_effect,
             bootstrap_low=grouped.low,
             bootstrap_high=grouped.high,
         ),
         classes=_class_summaries(evidence),
         data=_data_summary(evidence),
         earlier=earlier,
-        since_previous=_since_previous(evidence, earlier),
+        since_previous="",
         origin={
             "fetch": _origin(evidence.fetch),
             "preprocess": _origin(evidence.preprocess),
@@ -308,6 +318,10 @@ def summarise(
             "compare": compared,
         },
     )
+    if not earlier:
+        return summary
+    since = change_since(earlier[0], summary.as_listed)
+    return summary.model_copy(update={"since_previous": since})
 
 
 def _arm_summary(arm: Arm, data: DataFacts) -> ArmSummary:
@@ -400,20 +414,6 @@ def _data_summary(evidence: Evidence) -> DataSummary:
         near_duplicate_test_photos=evidence.near_duplicates,
         longer_side=Spread.of(np.maximum(width, height)),
         aspect_ratio=Spread.of(width / height),
-    )
-
-
-def _since_previous(evidence: Evidence, earlier: list[EarlierRun] | None) -> str:
-    if not earlier:
-        return ""
-    data, metrics = evidence.data, evidence.transfer.metrics
-    return change_since(
-        earlier[0],
-        archive_key=evidence.fetch.options["archive"],
-        archive_sha256=data.archive.sha256,
-        photos_kept=data.photos.kept,
-        correct=metrics.correct,
-        photos=metrics.photos,
     )
 
 

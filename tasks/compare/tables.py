@@ -101,8 +101,28 @@ def _write_confused_pairs(summary: Summary, path: Path) -> None:
 
 def _write_earlier_runs(summary: Summary, path: Path) -> None:
     """Without this run, as ``summary.json`` has them."""
-    facts = ("run_id", "created", "archive_key", "archive_sha256", "photos_kept", "test_photos")
-    measures = ("recipe", "correct", "accuracy", "accuracy_low", "accuracy_high")
+    facts = (
+        "run_id",
+        "created",
+        "archive_key",
+        "archive_sha256",
+        "classes",
+        "photos_kept",
+        "test_photos",
+        "image_size",
+        "seed",
+    )
+    measures = (
+        "recipe",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "weights",
+        "correct",
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+    )
     arms = ("scratch", "transfer")
     rows = []
     for run in summary.earlier or []:

@@ -1,5 +1,7 @@
 """Numbers as people read them, and the one sentence that answers the report's question."""
 
+from datetime import UTC, datetime
+
 from tasks.compare.statistics import (
     Interval,
     PairedCounts,
@@ -78,6 +80,11 @@ def size(count: int) -> str:
             return f"{number:.0f}{NBSP}{unit}" if unit == "bytes" else f"{number:.1f}{NBSP}{unit}"
         number /= 1000
     return f"{number:.1f}{NBSP}GB"
+
+
+def utc(moment: datetime) -> str:
+    """A time to the minute, in UTC wherever it was told; one without a zone is in UTC already."""
+    return f"{moment.astimezone(UTC) if moment.tzinfo else moment:%Y-%m-%d %H:%M}"
 
 
 def statement(

@@ -95,7 +95,17 @@ class Artifact:
         """
         file = self._reference(name)
         head = ObjectHead(file.key, file.size, file.etag)
-        return patiently(lambda: self._store.read_range(head, start, stop))
+        try:
+            return patiently(lambda: self._store.read_range(head, start, stop))
+        except InputError:
+            found = patiently(lambda: self._store.head(file.key))
+            if found is not None and (found.size, found.etag) == (file.size, file.etag):
+                raise
+            step = self.manifest.step
+            raise InputError(
+                f"{self._store.uri(file.key)} {'was removed' if found is None else 'was replaced'} "
+                f"since {step} left it: run {step} again with force"
+            ) from None
 
     def _reference(self, name: str) -> FileReference:
         try:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.compare.csv_files import _harmless, write_csv, write_refused
+from tasks.compare.names import printable
 from tasks.contract.photos import Refusal
 
 
@@ -37,8 +38,14 @@ def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
 @given(st.text())
 def test_only_a_cell_that_would_be_a_formula_is_changed(cell: str) -> None:
     written = str(_harmless(cell))
-    assert written.removeprefix("'") == cell.removeprefix("'")
+    assert written.removeprefix("'") == printable(cell).removeprefix("'")
     assert not written.startswith(("=", "+", "-", "@"))
+
+
+@pytest.mark.parametrize("hidden", ["\u202e=1", "\u200f=1", "\u061c=1", "\x00=1", "\x1b=1"])
+def test_no_character_that_cannot_be_seen_hides_anything(tmp_path: Path, hidden: str) -> None:
+    _, row = written(tmp_path, hidden)
+    assert row[0] == "\N{REPLACEMENT CHARACTER}=1"
 
 
 def test_numbers_stay_numbers_and_names_of_columns_are_no_formulas(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -200,3 +201,33 @@ def test_the_summary_has_the_spread_of_sizes_and_shapes(
     }  # fmt: skip
     assert (data["aspect_ratio"]["smallest"], data["aspect_ratio"]["largest"]) == (0.25, 640 / 480)
     assert "median 640 pixels" in Page(read_report("index.html")).text
+
+
+def test_names_of_any_length_are_shortened_everywhere_and_whole_in_the_tables(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    long = ["long " * 13_000 + end for end in "abc"]
+    world.classes = long
+    world.dataset = {"name": "name" * 16_000, "synthetic": False, "note": "note" * 16_000}
+    world.test_photos = 5
+    world.compare(store, cache)
+    page, markdown = read_report("index.html"), read_report("report.md")
+    assert len(re.sub(r"data:image/[^\"]*", "", page)) < 100_000
+    assert len(markdown) < 60_000
+    for text in (Page(page).text, markdown):
+        assert not re.search(r"(long ){40}|(name){60}|(note){600}", text)
+        assert "long long a" in text
+    assert {row[0] for row in rows_of(read_report("classes.csv"))[1:]} == set(long)
+    assert [row["name"] for row in read_report("summary.json")["classes"]] == long
+    assert len(read_report("summary.json")["title"]) <= 200
+
+
+def test_a_note_is_one_harmless_paragraph(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    note = "- [x] see\u200f https://a.bc\n1. www.d.ef\u061c, @someone"
+    world.dataset = {"name": "", "synthetic": False, "note": note}
+    world.compare(store, cache)
+    told = r"\- \[x\] see� https\://a.bc 1. www\.d.ef�, @<!-- -->someone"
+    assert told in read_report("report.md").splitlines()
+    assert not {"\u200f", "\u061c"} & set(Page(read_report("index.html")).text)

@@ -1,6 +1,7 @@
 """Results that do not belong together are refused, with one line that names what differs."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,15 @@ import pytest
 from tasks.contract.cache import Cache
 from tasks.contract.errors import InputError
 from tasks.contract.manifest import record_key
-from tasks.contract.step import Facts
+from tasks.contract.step import Facts, Job, Step
 from tasks.contract.store import Store
-from tasks.contract.training import Epoch, Predictions
+from tasks.contract.training import (
+    HISTORY_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    Epoch,
+    Predictions,
+)
 from tests.compare.world import World
 
 pytestmark = pytest.mark.store
@@ -137,3 +144,89 @@ def test_metrics_of_other_answers_are_refused(world: World, store: Store, cache:
         "metrics.json of train_scratch is not of its predictions (29 of 60 photos right instead "
         "of 30 of 60): run train_scratch again with force"
     )
+
+
+def test_a_measure_that_cannot_be_of_the_predictions_is_told(
+    world: World, store: Store, cache: Cache
+) -> None:
+    world.metrics = lambda _arm, made: made.model_copy(update={"confusion": [[60]]})
+    assert refusal(world, store, cache) == (
+        "metrics.json of train_scratch is not of its predictions (its confusion matrix is not of "
+        "3 by 3 classes): run train_scratch again with force"
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_predictions_of_the_wrong_kind_are_refused(
+    world: World, store: Store, cache: Cache, dtype: type
+) -> None:
+    world.predictions = lambda _arm, made: replace(
+        made,
+        labels=made.labels.astype(np.float64),
+        probabilities=made.probabilities.astype(dtype),
+    )
+    assert "are not names, labels and numbers" in refusal(world, store, cache)
+
+
+def test_probabilities_that_only_add_up_are_refused(
+    world: World, store: Store, cache: Cache
+) -> None:
+    def beyond(_arm: str, made: Predictions) -> Predictions:
+        probabilities = made.probabilities.copy()
+        probabilities[5] = [2, -1, 0]
+        return replace(made, probabilities=probabilities)
+
+    world.predictions = beyond
+    assert "has no probabilities for photo" in refusal(world, store, cache)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_a_history_with_accuracies_that_are_no_shares_is_refused(
+    world: World, store: Store, cache: Cache, value: float
+) -> None:
+    world.history = lambda _arm, _epochs: [EPOCH, EPOCH.model_copy(update={"val_accuracy": value})]
+    assert "in epoch 2): run train_scratch again with force" in refusal(world, store, cache)
+
+
+@pytest.mark.parametrize("change", [{"label": 1}, {"class_name": "x" * 65_000}, {"height": 0}])
+def test_a_photo_that_cannot_be_is_refused(
+    world: World, store: Store, cache: Cache, change: dict[str, Any]
+) -> None:
+    world.photo = lambda photo: (
+        photo.model_copy(update=change) if photo.entry == "photos/elk/7.jpg" else photo
+    )
+    message = refusal(world, store, cache)
+    assert "cannot be: run preprocess again with force" in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (METRICS_FILE, "{"),
+        (METRICS_FILE, "[]"),
+        (HISTORY_FILE, "3"),
+        (HISTORY_FILE, "{"),
+        (HISTORY_FILE, '[{"loss": 1}]'),
+        (PREDICTIONS_FILE, "no archive"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    world: World, store: Store, cache: Cache, name: str, content: str
+) -> None:
+    train = world._train
+
+    def spoiled(arm: str) -> Step:
+        step = train(arm)
+
+        def run(job: Job) -> Facts:
+            facts = step.run(job)
+            (job.output / name).write_text(content)
+            return facts
+
+        return replace(step, run=run)
+
+    world._train = spoiled
+    message = refusal(world, store, cache)
+    assert message.startswith(f"{name} of train_scratch cannot be read (")
+    assert message.endswith("): run train_scratch again with force")

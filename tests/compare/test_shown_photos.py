@@ -113,6 +113,20 @@ def test_a_damaged_record_is_refused(world: World, store: Store, cache: Cache) -
 
 
 @pytest.mark.store
+@pytest.mark.parametrize("content", [None, b"other pixels"])
+def test_records_that_are_gone_name_the_step_that_makes_them_again(
+    world: World, store: Store, cache: Cache, content: bytes | None
+) -> None:
+    world.publish("run-1", store, cache, Config())
+    for head in list(store.list("artifacts/preprocess/")):
+        if head.key.endswith(".rgb"):
+            store.delete(head.key) if content is None else store.write(head.key, content)
+    with pytest.raises(InputError, match=r"since preprocess left it: run preprocess again with f"):
+        run_step(STEP, Config(), "run-1", store, cache)
+    assert not list(store.list("reports/"))
+
+
+@pytest.mark.store
 def test_networks_that_are_always_right_have_no_photos_to_show(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:

@@ -1,5 +1,7 @@
 """Numbers read well, and the answer claims no more than they carry."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from tasks.compare.statistics import Interval, PairedCounts, paired_interval, verdict_of
@@ -13,6 +15,7 @@ from tasks.compare.wording import (
     rate,
     size,
     statement,
+    utc,
 )
 
 
@@ -98,3 +101,9 @@ def test_each_arm_names_its_device_when_they_differ() -> None:
 )
 def test_numbers_read_as_people_write_them(text: str, expected: str) -> None:
     assert plain(text) == expected
+
+
+def test_a_time_is_told_in_utc_wherever_it_was_taken() -> None:
+    at = datetime(2026, 1, 2, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
+    assert utc(at) == "2026-01-03 04:30"
+    assert utc(at.replace(tzinfo=None)) == "2026-01-02 23:30"

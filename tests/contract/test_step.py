@@ -83,9 +83,25 @@ def test_a_part_of_a_file_costs_no_copy_of_it(store: Store, cache: Cache, tmp_pa
     assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
     with pytest.raises(InputError, match="has no file 'missing'"):
         elsewhere.read("missing", 0, 1)
-    store.write(manifest.files["deep/file.bin"].key, b"changed")
-    with pytest.raises(InputError, match="was replaced"):
-        elsewhere.read("deep/file.bin", 3, 5)
+
+
+@pytest.mark.parametrize("content", [b"changed", b"longer than it was", None])
+def test_a_file_that_is_no_longer_what_the_step_left_names_the_step_to_run_again(
+    store: Store, cache: Cache, content: bytes | None
+) -> None:
+    manifest = run_step(step_of(Counted()), CONFIG, "r1", store, cache).manifest
+    key = manifest.files["deep/file.bin"].key
+    if content is None:
+        store.delete(key)
+    else:
+        store.write(key, content)
+    with pytest.raises(InputError) as caught:
+        Artifact(manifest, store, cache).read("deep/file.bin", 3, 5)
+    happened = "removed" if content is None else "replaced"
+    assert str(caught.value) == (
+        f"{store.uri(key)} was {happened} since {manifest.step} left it: "
+        f"run {manifest.step} again with force"
+    )
 
 
 def test_a_reader_never_gets_altered_bytes(store: Store, cache: Cache, tmp_path: Path) -> None:
