@@ -11,8 +11,8 @@ def folded(network: keras.Model) -> keras.Model:
 
     What follows a convolution in inference, y = gamma (x - mean) / sqrt(variance + epsilon) + beta,
     is linear, so it goes into the convolution's kernel and bias (B. Jacob et al., "Quantization and
-    Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", 2018, section 3.2).
-    On a processor the normalisations are a quarter of B0's work.
+    Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", 2018, 3.2). On a
+    processor the normalisations are a quarter of B0's work.
 
     Args:
         network: a functional model whose batch normalisations each follow a convolution without
@@ -30,12 +30,13 @@ def folded(network: keras.Model) -> keras.Model:
         return inputs if _normalises(layer) else layer(inputs, **arguments)
 
     made = keras.models.clone_model(network, clone_function=clone, call_function=call)
-    originals = {layer.name: layer for layer in network.layers}
     for layer in made.layers:
-        original = originals.get(layer.name)
+        if not layer.weights:
+            continue
+        original = network.get_layer(layer.name)
         if original in following:
             layer.set_weights(_folded_weights(original, following[original]))
-        elif layer.weights:
+        else:
             layer.set_weights(original.get_weights())
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # which set_weights leaves out
