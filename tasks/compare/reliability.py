@@ -23,7 +23,7 @@ from tasks.compare.drawing import (
 )
 from tasks.compare.statistics import wilson_interval
 from tasks.compare.summary import Summary
-from tasks.compare.wording import percent
+from tasks.compare.wording import count, percent
 from tasks.contract.training import Bin, Metrics
 
 _SIZE = (4.8, 4.6)
@@ -47,7 +47,7 @@ def draw_reliability(
         f"{percent(confidence)} sure, and right {percent(metrics.accuracy)} of the time."
     )
     about = subject(title, summary.synthetic)
-    alt = f"{about}: accuracy by confidence in {len(bins)} bins. {caption}"
+    alt = f"{about}: accuracy by confidence in {count(len(bins), 'bin')}. {caption}"
     return save_figure(figure, folder, f"{arm}-reliability", caption, alt)
 
 

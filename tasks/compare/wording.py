@@ -15,6 +15,11 @@ NBSP = "\u00a0"
 MINUS = "\u2212"
 
 
+def count(number: int, noun: str, nouns: str = "") -> str:
+    """ "1 photo", "2,100 photos"; ``nouns`` is the plural, if it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def percent(share: float, digits: int = 1) -> str:
     """0.9612 as "96.1 %"."""
     return f"{100 * share:.{digits}f}{NBSP}%"
@@ -118,7 +123,9 @@ def statement(
     else:
         mirrored = Interval(-interval.high, -interval.low)
         found = _more_often(scratch, transfer, -difference, mirrored)
-    return f"On the same {sum(counts):,} test photos, {found}; {_cost(seconds, devices)}."
+    photos = sum(counts)
+    where = "On the only test photo" if photos == 1 else f"On the same {photos:,} test photos"
+    return f"{where}, {found}; {_cost(seconds, devices)}."
 
 
 def _more_often(better: str, worse: str, gain: float, interval: Interval) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.compare.statistics import Interval, PairedCounts, paired_interval, verdict_of
 from tasks.compare.wording import (
+    count,
     decimal,
     duration,
     p_value,
@@ -39,6 +40,12 @@ def test_the_answer_has_a_number_its_interval_and_its_cost() -> None:
         "often than training from scratch (95 % interval 31.0 to 46.4); training took 41 s with "
         "transfer and 12 min 40 s from scratch, on CPU, 2 cores."
     )
+
+
+def test_one_photo_is_not_several() -> None:
+    assert said(PairedCounts(0, 1, 0, 0)).startswith("On the only test photo, transfer learning ")
+    assert [count(n, "photo") for n in (0, 1, 2100)] == ["0 photos", "1 photo", "2,100 photos"]
+    assert [count(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
 
 
 def test_a_difference_the_numbers_do_not_carry_is_called_not_distinguishable() -> None:
