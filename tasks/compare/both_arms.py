@@ -18,6 +18,7 @@ from tasks.compare.drawing import (
     SIZE,
     STYLE,
     FigureFile,
+    mark_border,
     save_figure,
     subject,
     titled,
@@ -51,14 +52,26 @@ _LOOKS = {
 _Histories = Mapping[str, Sequence[Epoch]]
 
 
+class _Border(NamedTuple):
+    """After how many epochs of a network the photos became larger, and what says so."""
+
+    epochs: int
+    label: str
+
+
+_Borders = Mapping[str, _Border]
+
+
 def draw_both_arms(summary: Summary, folder: Path) -> list[FigureFile]:
     """Validation and, fainter, training accuracy: ``both-by-epoch`` and ``both-by-time``."""
     histories = {"transfer": summary.transfer.history, "scratch": summary.scratch.history}
+    borders = _borders(summary)
     classes, synthetic = len(summary.classes), summary.synthetic
     with matplotlib.rc_context(STYLE):
         title = titled("Both: accuracy by epoch", synthetic)
-        by_epoch = _draw_by_epoch(histories, classes, title)
-        by_time = _draw_by_time(histories, classes, titled("Both: accuracy by time", synthetic))
+        by_epoch = _draw_by_epoch(histories, borders, classes, title)
+        title = titled("Both: accuracy by time", synthetic)
+        by_time = _draw_by_time(histories, borders, classes, title)
     in_epochs = _best(histories, lambda history, at: f"in epoch {at + 1} of {len(history)}")
     in_time = _best(histories, lambda history, at: f"after {duration(history[at].seconds)}")
     about = f"{subject('Both networks', synthetic)}, training and validation accuracy by"
@@ -66,6 +79,16 @@ def draw_both_arms(summary: Summary, folder: Path) -> list[FigureFile]:
         save_figure(by_epoch, folder, "both-by-epoch", in_epochs, f"{about} epoch. {in_epochs}"),
         save_figure(by_time, folder, "both-by-time", in_time, f"{about} elapsed time. {in_time}"),
     ]
+
+
+def _borders(summary: Summary) -> _Borders:
+    networks = {"transfer": summary.transfer, "scratch": summary.scratch}
+    size = summary.data.image_size
+    return {
+        arm: _Border(network.border, f"{_LOOKS[arm].title}: {network.early_side} → {size} px")
+        for arm, network in networks.items()
+        if network.border is not None
+    }
 
 
 def _best(histories: _Histories, when: Callable[[Sequence[Epoch], int], str]) -> str:
@@ -78,21 +101,28 @@ def _best(histories: _Histories, when: Callable[[Sequence[Epoch], int], str]) ->
     return f"Highest validation accuracy: {', '.join(parts)}."
 
 
-def _draw_by_epoch(histories: _Histories, classes: int, title: str) -> Figure:
+def _draw_by_epoch(histories: _Histories, borders: _Borders, classes: int, title: str) -> Figure:
     places = {arm: range(1, len(history) + 1) for arm, history in histories.items()}
     figure, axes = _draw(histories, places, classes, title)
     longest = max(len(history) for history in histories.values())
     axes.set_xlim(0.5, longest + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.set_xlabel("Epoch")
+    for border in borders.values():
+        mark_border(axes, border.epochs + 0.5, border.label)
     return figure
 
 
-def _draw_by_time(histories: _Histories, classes: int, title: str) -> Figure:
+def _draw_by_time(histories: _Histories, borders: _Borders, classes: int, title: str) -> Figure:
     ends = [history[-1].seconds for history in histories.values()]
-    if min(ends) > 0 and max(ends) > _LOG_RATIO * min(ends):
-        places = {arm: [epoch.seconds for epoch in own] for arm, own in histories.items()}
-        figure, axes = _draw(histories, places, classes, title)
+    logarithmic = min(ends) > 0 and max(ends) > _LOG_RATIO * min(ends)
+    unit = next((name for name, size in _UNITS.items() if max(ends) >= 2 * size), "seconds")
+    size = 1.0 if logarithmic else _UNITS[unit]
+    places = {arm: [epoch.seconds / size for epoch in own] for arm, own in histories.items()}
+    figure, axes = _draw(histories, places, classes, title)
+    for arm, border in borders.items():
+        mark_border(axes, places[arm][border.epochs - 1], border.label)
+    if logarithmic:
         first = min(seconds for own in places.values() for seconds in own if seconds > 0)
         axes.set_xscale("log")
         axes.set_xlim(first / 1.5, max(ends) * 1.5)
@@ -100,14 +130,9 @@ def _draw_by_time(histories: _Histories, classes: int, title: str) -> Figure:
         axes.set_xticks(marks, [_MARKS[seconds] for seconds in marks])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("Time since training began (log scale)")
-        return figure
-    unit = next((name for name, size in _UNITS.items() if max(ends) >= 2 * size), "seconds")
-    places = {
-        arm: [epoch.seconds / _UNITS[unit] for epoch in own] for arm, own in histories.items()
-    }
-    figure, axes = _draw(histories, places, classes, title)
-    axes.set_xlim(0, max(1.03 * max(ends) / _UNITS[unit], 1e-3))
-    axes.set_xlabel(f"Time since training began ({unit})")
+    else:
+        axes.set_xlim(0, max(1.03 * max(ends) / size, 1e-3))
+        axes.set_xlabel(f"Time since training began ({unit})")
     return figure
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 ORANGE, BLUE, SLATE = "#d95f02", "#0068b5", "#5f7f95"
@@ -61,6 +62,25 @@ class FigureFile:
 def titled(title: str, synthetic: bool) -> str:
     """A figure's title: one of made-up photos says so, for a figure may be shown by itself."""
     return f"SYNTHETIC DATA\n{title}" if synthetic else title
+
+
+def mark_border(axes: Axes, place: float, label: str) -> None:
+    """A thin vertical line with a label above it: where photos of another size begin.
+
+    The title moves up for the label, which would hide curves if it stood among them.
+    """
+    axes.axvline(place, color=GREY, linewidth=1)
+    axes.annotate(
+        label,
+        (place, 1),
+        (0, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        size=9,
+    )
+    axes.set_title(axes.get_title("left"), pad=22)
 
 
 def subject(name: str, synthetic: bool) -> str:

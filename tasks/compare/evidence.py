@@ -109,11 +109,17 @@ class Recipe(_Facts):
 
 
 class ArmFacts(_Facts):
-    """What a training step states."""
+    """What a training step states.
+
+    ``early_epochs`` of the epochs, the first, were on photos of ``early_side`` pixels instead of
+    the image size.
+    """
 
     architecture: str
     classes: list[str]
     epochs: int
+    early_epochs: int = 0
+    early_side: int | None = None
     batch_size: int
     learning_rate: float
     optimizer: str

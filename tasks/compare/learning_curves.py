@@ -20,12 +20,13 @@ from tasks.compare.drawing import (
     SIZE,
     STYLE,
     FigureFile,
+    mark_border,
     save_figure,
     subject,
     titled,
 )
 from tasks.compare.summary import ArmSummary, Summary
-from tasks.compare.wording import decimal, percent
+from tasks.compare.wording import count, decimal, percent
 
 #: A loss this many times that of even guessing would flatten all the rest of a linear axis.
 _EXPLODED = 4
@@ -43,7 +44,11 @@ def draw_curves(arm: str, title: str, summary: Summary, folder: Path) -> list[Fi
     with matplotlib.rc_context(STYLE):
         accuracy = _draw_accuracy(network, classes, titled(f"{title}: accuracy", synthetic))
         loss = _draw_loss(network, classes, titled(f"{title}: loss", synthetic))
-    last, epochs = network.history[-1], _count(len(network.history), "epoch")
+        if network.border is not None:
+            for figure in (accuracy, loss):
+                label = f"{network.early_side} → {summary.data.image_size} px"
+                mark_border(figure.axes[0], network.border + 0.5, label)
+    last, epochs = network.history[-1], count(len(network.history), "epoch")
     accuracy_ends = (
         f"After {epochs}: training {percent(last.accuracy)}, "
         f"validation {percent(last.val_accuracy)}."
@@ -144,7 +149,3 @@ def _draw_legend(axes: Axes) -> None:
         handlelength=1.6,
         handletextpad=0.5,
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -20,7 +20,7 @@ from tasks.compare.figures import Figures
 from tasks.compare.names import printable, shortened
 from tasks.compare.run_history import RunHistory
 from tasks.compare.shown_photos import PhotoGroup
-from tasks.compare.summary import Summary
+from tasks.compare.summary import StepOrigin, Summary
 
 #: Marks of Markdown wherever they stand.
 _MARKS = re.compile(r"[\\`*_\[\]|#~$!]")
@@ -95,9 +95,28 @@ def _render(
         card=card,
         history=history,
         properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
-        # One run has one configuration, of which each step saw its slice.
-        options={name: value for step in steps for name, value in step.options.items()},
+        options=_options(steps),
     )
+
+
+def _options(steps: Sequence[StepOrigin]) -> dict[str, str]:
+    """Each option's value in words: one run has one configuration, of which a step saw its slice.
+
+    An option that was left empty has the value of the recipe, which may differ by network.
+    """
+    found: dict[str, list[str]] = {}
+    for step in steps:
+        for name, value in step.options.items():
+            found.setdefault(name, []).append(_option(value, step.from_recipe.get(name)))
+    return {name: ", ".join(dict.fromkeys(values)) for name, values in found.items()}
+
+
+def _option(value: object, from_recipe: object) -> str:
+    if value is None:
+        return "as the recipe" if from_recipe is None else f"{from_recipe} (as the recipe)"
+    if isinstance(value, bool):
+        return str(value).lower()  # as it is given
+    return "(empty)" if value == "" else str(value)
 
 
 def _environment(finalize: Callable[[object], object]) -> Environment:
@@ -113,6 +132,7 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
     for name in ("percent", "points", "decimal", "duration", "rate", "p_value", "size", "utc"):
         environment.filters[name] = getattr(wording, name)
     environment.filters["shortened"] = shortened
+    environment.globals["count"] = wording.count
     environment.globals["percent_range"] = wording.percent_range
     environment.globals["points_range"] = wording.points_range
     return environment

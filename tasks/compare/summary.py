@@ -30,6 +30,17 @@ SUMMARY_VERSION: Literal[1] = 1
 
 _DEFAULT_TITLE = "What transfer learning bought"
 
+#: By option, the field of a step's recipe that an empty one takes; see ``tasks.train.recipes``.
+_RECIPE_FIELDS = {
+    "batch_size": "batch_size",
+    "scratch_epochs": "epochs",
+    "scratch_learning_rate": "learning_rate",
+    "transfer_epochs": "epochs",
+    "transfer_learning_rate": "learning_rate",
+    "feature_views": "views",
+    "fine_tune_epochs": "fine_tune_epochs",
+}
+
 
 class Score(Part):
     """A network's answers to the test photos.
@@ -59,7 +70,9 @@ class ArmSummary(Part):
     ``seconds`` is the whole step's time, ``train_seconds`` the training's alone. A training that
     ``resumed`` from a checkpoint had several processes: ``seconds`` is of the last one only. Of
     ``train_seconds``, ``shared_seconds`` were spent by earlier runs, on features that were found.
-    ``learning_rate`` is the highest one, unless it was ``constant_learning_rate``.
+    ``learning_rate`` is the highest one, unless it was ``constant_learning_rate``. The first
+    ``early_epochs`` of the ``epochs`` were on photos of ``early_side`` pixels, all others on such
+    of the image size.
     """
 
     architecture: str
@@ -67,6 +80,8 @@ class ArmSummary(Part):
     parameters: Parameters
     recipe: str
     epochs: int
+    early_epochs: int
+    early_side: int | None
     batch_size: int
     learning_rate: float
     constant_learning_rate: bool
@@ -83,6 +98,11 @@ class ArmSummary(Part):
     most_confused: list[ConfusedPair]
     history: list[Epoch]
     statements: list[Statement]
+
+    @property
+    def border(self) -> int | None:
+        """After how many epochs the photos became larger, if the curves show both kinds."""
+        return self.early_epochs if 0 < self.early_epochs < len(self.history) else None
 
 
 class Paired(Part):
@@ -183,13 +203,15 @@ class DataSummary(Part):
 class StepOrigin(Part):
     """Which execution made a step's result, and with what.
 
-    ``fingerprint`` is empty for the comparison, which writes this before it has a manifest.
+    ``fingerprint`` is empty for the comparison, which writes this before it has a manifest. Of the
+    ``options``, those that were left empty have the values ``from_recipe``.
     """
 
     run_id: str
     created: datetime
     fingerprint: str = ""
     options: dict[str, Any]
+    from_recipe: dict[str, Any] = Field(default_factory=dict)
     produced_by: dict[str, str]
 
 
@@ -333,6 +355,8 @@ def _arm_summary(arm: Arm, data: DataFacts) -> ArmSummary:
         parameters=facts.parameters,
         recipe=facts.recipe.name,
         epochs=facts.epochs,
+        early_epochs=min(facts.early_epochs, facts.epochs),
+        early_side=facts.early_side,
         batch_size=facts.batch_size,
         learning_rate=facts.learning_rate,
         constant_learning_rate=facts.recipe.warm_up_epochs is None,
@@ -424,5 +448,16 @@ def _origin(manifest: Manifest) -> StepOrigin:
         created=manifest.created,
         fingerprint=manifest.fingerprint,
         options=manifest.options,
+        from_recipe=_from_recipe(manifest),
         produced_by=produced_by,
     )
+
+
+def _from_recipe(manifest: Manifest) -> dict[str, Any]:
+    """What the recipe said for each option that was left empty, if the step states it."""
+    recipe = manifest.facts.get("recipe", {})
+    return {
+        option: recipe[field]
+        for option, field in _RECIPE_FIELDS.items()
+        if option in manifest.options and manifest.options[option] is None and field in recipe
+    }

@@ -54,7 +54,16 @@ def _measures(arm: ArmSummary) -> Iterator[tuple[str, Cell]]:
     yield "weights", arm.weights.name
     yield "parameters_trained", arm.parameters.trained
     yield "parameters_total", arm.parameters.total
-    for name in ("epochs", "recipe", "optimizer", "learning_rate", "batch_size", "architecture"):
+    for name in (
+        "epochs",
+        "early_epochs",
+        "early_side",
+        "recipe",
+        "optimizer",
+        "learning_rate",
+        "batch_size",
+        "architecture",
+    ):
         yield name, getattr(arm, name)
 
 

@@ -61,7 +61,8 @@ def train_scratch(job: Job) -> Facts:
     history.phase("evaluating")
     probabilities = answers(network, data.test, "test")
     weights = {"source": "none", "name": "random initial weights", "sha256": ""}
-    return finish(job, data, network, probabilities, history, "scratch", recipe, weights)
+    facts = finish(job, data, network, probabilities, history, "scratch", recipe, weights)
+    return facts | {"early_epochs": epochs, "early_side": side if epochs else None}
 
 
 def scratch_network(

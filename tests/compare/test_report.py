@@ -18,7 +18,7 @@ from tasks.contract.config import Config
 from tasks.contract.photos import Refusal
 from tasks.contract.step import run_step
 from tasks.contract.store import Store
-from tasks.contract.training import Epoch
+from tasks.contract.training import Epoch, Predictions
 from tests.compare.world import World
 
 pytestmark = pytest.mark.store
@@ -352,10 +352,11 @@ def test_a_training_that_was_interrupted_says_so_beside_its_times(
     text = Page(read_report("index.html")).text
     assert "2 times" in text
     assert "42 s (the last process)" in text.replace("\u00a0", " ")
+    assert "12 min 40 s (all 3 processes)" in text.replace("\u00a0", " ")
     assert "| 2 times | – |" in read_report("report.md")
 
 
-def test_features_of_an_earlier_run_are_told_beside_the_whole_step(
+def test_features_of_an_earlier_run_explain_a_training_longer_than_its_step(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:
     world.publish("run-1", store, cache, Config())
@@ -364,9 +365,107 @@ def test_features_of_an_earlier_run_are_told_beside_the_whole_step(
     record["manifest"]["measurements"] |= {"shared_seconds": 30.0, "seconds": 9.0}
     store.write(key, json.dumps(record).encode())
     run_step(STEP, Config(), "run-1", store, cache)
-    text = Page(read_report("index.html")).text.replace("\u00a0", " ")
-    assert "9.0 s (features of an earlier run)" in text
-    assert "(features of an earlier run)" in read_report("report.md")
+    for text in (Page(read_report("index.html")).text, read_report("report.md")):
+        text = text.replace("\u00a0", " ")
+        assert "41 s (30 s of it in an earlier run)" in text
+        assert "9.0 s (without what an earlier run did)" in text
+
+
+def on_small_photos(step: str, made: dict[str, Any]) -> dict[str, Any]:
+    """From scratch, the first three of five epochs are on photos of 16 pixels."""
+    early = {"early_epochs": 3, "early_side": 16}
+    return made | early if step == "train_scratch" else made
+
+
+def test_epochs_on_small_photos_are_told_and_marked(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)
+    curves = (*CURVES, "both-by-epoch", "both-by-time")
+    without = {name: read_report(f"{name}.png") for name in curves}
+    told = ("5, the first 3 on photos of 16 pixels", "thin vertical line")
+    texts = {"index.html": lambda html: Page(html).text, "report.md": lambda markdown: markdown}
+    for file, read in texts.items():
+        assert not any(said in read(read_report(file)) for said in told)
+
+    world.facts = on_small_photos
+    world.compare(store, cache, force=True)
+    for file, read in texts.items():
+        assert all(said in read(read_report(file)) for said in told)
+    scratch = read_report("summary.json")["scratch"]
+    assert (scratch["early_epochs"], scratch["early_side"]) == (3, 16)
+    marked = {name for name in curves if read_report(f"{name}.png") != without[name]}
+    assert marked == set(curves) - {"transfer-accuracy", "transfer-loss"}
+
+
+def test_a_training_that_ended_on_small_photos_has_no_border(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.epochs, world.facts = 2, on_small_photos
+    world.compare(store, cache)
+    text = Page(read_report("index.html")).text
+    assert "2, all on photos of 16 pixels" in text
+    assert "thin vertical line" not in text
+
+
+def test_an_option_that_was_left_empty_has_the_value_that_was_used(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    def facts(step: str, made: dict[str, Any]) -> dict[str, Any]:
+        recipes = {
+            "train_scratch": {"name": "tuned", "epochs": 40, "batch_size": 16},
+            "train_transfer": {"name": "tuned", "batch_size": 16, "fine_tune_epochs": 0},
+        }
+        return made | ({"recipe": recipes[step]} if step in recipes else {})
+
+    world.facts = facts
+    world.compare(store, cache, transfer_epochs=7)
+    markdown = read_report("report.md")
+    for option, value in (
+        ("scratch\\_epochs", "40 (as the recipe)"),
+        ("transfer\\_epochs", "7"),
+        ("batch\\_size", "16 (as the recipe)"),
+        ("fine\\_tune\\_epochs", "0 (as the recipe)"),
+        ("feature\\_views", "as the recipe"),  # of a step that did not state it
+        ("deterministic", "false"),
+        ("title", "(empty)"),
+    ):
+        assert f"| {option} | {value} |" in markdown
+    assert "None" not in Page(read_report("index.html")).text
+    origin = read_report("summary.json")["origin"]["train_scratch"]
+    assert origin["options"]["scratch_epochs"] is None
+    assert origin["from_recipe"] == {"batch_size": 16, "scratch_epochs": 40}
+
+
+def test_a_kind_of_photo_that_does_not_occur_is_said_not_to(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.accuracy = {"scratch": 0.5, "transfer": 1.0}
+    world.compare(store, cache)
+    text = Page(read_report("index.html")).text
+    _, _, after = text.partition("Only the one from scratch is right 0 photos")
+    assert after.strip().startswith("There is no such photo.")
+
+
+def test_one_test_photo_is_told_of_in_the_singular(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.classes, world.test_photos = ["bear", "elk"], 1
+    world.photo = lambda made: made if made.label else made.model_copy(update={"split": "train"})
+    world.predictions = lambda _arm, made: Predictions(
+        made.photos[made.labels == 1],
+        made.labels[made.labels == 1],
+        made.probabilities[made.labels == 1],
+    )
+    world.metrics = lambda _arm, made: made.model_copy(update={"photos": 1, "correct": 1})
+    world.accuracy = {"scratch": 1.0, "transfer": 1.0}
+    world.compare(store, cache)
+    page = Page(read_report("index.html"))
+    told = page.text + " ".join(str(image["alt"]) for image in page.all("img"))
+    told = told.replace("\u00a0", " ")
+    assert "On the only test photo" in told
+    assert "1 of 1 test photo lies on the diagonal" in told
+    assert not re.search(r"(?<![\d.,/])1 (test )?(photos|bins|classes|groups|files|epochs)", told)
 
 
 def test_a_learning_rate_has_a_highest_value_only_if_it_changes(

@@ -7,10 +7,11 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from tasks.compare import both_arms, confusion_matrix, learning_curves, reliability
 from tasks.compare.confusion_matrix import numbered
-from tasks.compare.drawing import STYLE
+from tasks.compare.drawing import STYLE, titled
 from tasks.compare.names import drawable, shortened
 from tasks.contract.training import Bin, Epoch
 
@@ -42,7 +43,7 @@ def test_time_has_the_unit_and_the_scale_that_show_both_networks(
     transfer: list[float], scratch: list[float], scale: str, label: str, tmp_path: Path
 ) -> None:
     histories = {"transfer": history(*transfer), "scratch": history(*scratch)}
-    figure = both_arms._draw_by_time(histories, 3, "Title")
+    figure = both_arms._draw_by_time(histories, {}, 3, "Title")
     axes = figure.axes[0]
     assert axes.get_xscale() == scale
     assert label in axes.get_xlabel()
@@ -52,6 +53,50 @@ def test_time_has_the_unit_and_the_scale_that_show_both_networks(
         assert max(line.get_xdata()) <= high
     assert len([mark for mark in axes.get_xticks() if low <= mark <= high]) >= 2
     figure.savefig(tmp_path / "figure.png")
+
+
+@pytest.mark.parametrize("transfer", [2.0, 60.0])
+def test_larger_photos_begin_where_the_smaller_ones_end(transfer: float) -> None:
+    histories = {"transfer": history(transfer), "scratch": history(30.0, 60.0, 120.0)}
+    borders = {"scratch": both_arms._Border(2, "16 → 32 px")}
+    by_epoch = both_arms._draw_by_epoch(histories, borders, 3, "Title").axes[0]
+    by_time = both_arms._draw_by_time(histories, borders, 3, "Title").axes[0]
+    border, own = by_time.lines[-1], by_time.lines[-2]
+    assert list(border.get_xdata()) == [own.get_xdata()[1]] * 2
+    assert list(by_epoch.lines[-1].get_xdata()) == [2.5, 2.5]
+    assert [text.get_text() for text in by_time.texts] == ["16 → 32 px"]
+
+
+def cut(figure: Figure) -> list[str]:
+    """The texts of a figure that do not lie wholly in it."""
+    figure.draw_without_rendering()
+    width, height = figure.bbox.size
+    found = []
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text():
+            box = text.get_window_extent()
+            if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height:
+                found.append(text.get_text())
+    return found
+
+
+@pytest.mark.parametrize("name", ["elk", "m" * 10, "m" * 40])
+@pytest.mark.parametrize("classes", [2, 6, 7, 30, 200])
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_no_text_of_a_confusion_matrix_is_cut(classes: int, name: str, synthetic: bool) -> None:
+    names = [f"{name}_{number}" for number in range(classes)]
+    title = titled("From scratch: test photos by class", synthetic)
+    figure = confusion_matrix._draw(np.eye(classes, dtype=int), names, title)
+    assert cut(figure) == []
+
+
+def test_a_border_near_the_end_has_its_label_whole() -> None:
+    histories = {"transfer": history(1.0), "scratch": history(1.0) * 40}
+    borders = {"scratch": both_arms._Border(39, "from scratch: 128 → 224 px")}
+    figure = both_arms._draw_by_epoch(histories, borders, 3, titled("Both: accuracy", True))
+    assert cut(figure) == []
+    label, title = figure.axes[0].texts[0], figure.axes[0]._left_title
+    assert label.get_window_extent().y1 < title.get_window_extent().y0
 
 
 def test_the_best_epoch_of_each_network_is_said() -> None:

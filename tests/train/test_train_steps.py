@@ -135,6 +135,19 @@ def test_an_arm_leaves_all_that_the_comparison_needs(
     assert progress.curves["val_accuracy"] == [row.val_accuracy for row in history]
 
 
+def test_epochs_on_small_photos_are_stated_where_there_are_any(
+    store: Store, cache: Cache, prepared: Prepared
+) -> None:
+    prepared.publish(store, cache)
+    facts = run_step(SCRATCH, Config.parse(OPTIONS), "r1", store, cache).manifest.facts
+    assert (facts["early_epochs"], facts["early_side"]) == (0, None)
+    prepared.image_size = 64
+    prepared.publish(store, cache, "r2")
+    facts = run_step(SCRATCH, Config.parse(OPTIONS), "r2", store, cache).manifest.facts
+    assert facts["epochs"] == 2
+    assert (facts["early_epochs"], facts["early_side"]) == (1, 32)
+
+
 def test_the_frozen_network_does_not_change_and_the_head_learns(
     store: Store, cache: Cache, prepared: Prepared, tmp_path: Path
 ) -> None:
