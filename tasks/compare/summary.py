@@ -124,7 +124,7 @@ class Paired(Part):
     interval_method: str = "Newcombe 1998, method 10, 95 %"
     test_method: str = "McNemar, exact, two-sided"
     bootstrap_method: str = (
-        f"BCa bootstrap of near-duplicate groups, {statistics.RESAMPLES:,} resamples, 95 %"
+        f"wild bootstrap of near-duplicate groups, {statistics.RESAMPLES:,} resamples, 95 %"
     )
 
 

@@ -191,17 +191,69 @@ def test_the_order_of_the_photos_and_the_names_of_groups_do_not_count_twice() ->
     assert mirrored == pytest.approx((-once.high, -once.low), abs=0.01)
 
 
-def test_one_group_alone_says_nothing() -> None:
-    transfer, scratch = np.ones(9, bool), np.zeros(9, bool)
-    assert grouped_interval(transfer, scratch, np.array(["g"] * 9)) == (-1.0, 1.0)
+@pytest.mark.parametrize("groups", [1, 2, 5])
+def test_few_groups_say_nothing_however_many_photos_they_have(groups: int) -> None:
+    transfer, scratch = np.ones(600, bool), np.zeros(600, bool)
+    assert grouped_interval(transfer, scratch, names(np.arange(600) % groups)) == (-1.0, 1.0)
 
 
 def test_differences_that_are_all_alike_are_a_point() -> None:
-    right = np.array([True, False, True, False])
-    assert grouped_interval(right, right, names(np.arange(4))) == (0.0, 0.0)
-    ones, zeros = np.ones(4, bool), np.zeros(4, bool)
-    assert grouped_interval(ones, zeros, names(np.arange(4))) == (1.0, 1.0)
-    assert grouped_interval(right, ~right, names(np.arange(4) // 2)) == (0.0, 0.0)
+    right = np.array([True, False] * 4)
+    assert grouped_interval(right, right, names(np.arange(8))) == (0.0, 0.0)
+    ones, zeros = np.ones(8, bool), np.zeros(8, bool)
+    assert grouped_interval(ones, zeros, names(np.arange(8))) == (1.0, 1.0)
+    pairs = np.array([True, False] * 8)
+    assert grouped_interval(pairs, ~pairs, names(np.arange(16) // 2)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("only_transfer", "only_scratch"), [(5, 0), (6, 0), (20, 9), (20, 8), (60, 38), (60, 42)]
+)
+def test_photos_that_are_all_unlike_are_told_apart_as_mcnemars_test_does(
+    only_transfer: int, only_scratch: int
+) -> None:
+    counts = PairedCounts(100, only_transfer, only_scratch, 20)
+    transfer = np.repeat([True, True, False, False], counts)
+    scratch = np.repeat([True, False, True, False], counts)
+    grouped = grouped_interval(transfer, scratch, names(np.arange(sum(counts))))
+    assert grouped.holds_zero == (mcnemar_exact(counts) > 0.05)
+
+
+def unlike(
+    sizes: NDArray[np.int64], accuracies: tuple[float, float], random: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.str_]]:
+    """Two networks' answers to groups of photos that are right or wrong together."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    transfer, scratch = (random.random(len(sizes)) < accuracy for accuracy in accuracies)
+    return transfer[groups], scratch[groups], names(groups)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 8, 12, 20, 50])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_equal_networks_are_called_different_in_one_case_of_twenty_at_most(
+    groups: int, uneven: bool
+) -> None:
+    """Each group is right or wrong together; uneven, one has as many photos as all others."""
+    random = np.random.default_rng(5)
+    sizes = np.full(groups, 8)
+    if uneven:
+        sizes[0] = 8 * (groups - 1)
+    named = 0
+    for _ in range(200):
+        transfer, scratch, group = unlike(sizes, (0.5, 0.5), random)
+        counts = PairedCounts.of(transfer, scratch)
+        verdict = verdict_of(counts, grouped_interval(transfer, scratch, group))
+        named += verdict != "not distinguishable"
+    assert named <= 17  # 10 of 200 are 5 %; so many come of that in one case of fifty
+
+
+def test_many_groups_tell_a_clear_difference() -> None:
+    random = np.random.default_rng(6)
+    told = 0
+    for _ in range(40):
+        transfer, scratch, group = unlike(random.integers(1, 4, 200), (0.9, 0.75), random)
+        told += not grouped_interval(transfer, scratch, group).holds_zero
+    assert told >= 36
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 4)), min_size=1, max_size=8))
