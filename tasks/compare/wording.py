@@ -30,17 +30,34 @@ def percent_range(low: float, high: float, digits: int = 1) -> str:
     return f"{100 * low:.{digits}f} to {percent(high, digits)}"
 
 
-def points(difference: float) -> str:
+def as_printed(share: float) -> float:
+    """A share as ``percent`` prints it: what a sentence compares is what it shows."""
+    return float(f"{100 * share:.1f}") / 100
+
+
+def points(difference: float, digits: int = 1) -> str:
     """A difference of shares in percentage points, with its sign: 0.392 as "+39.2"."""
-    text = f"{abs(100 * difference):.1f}"
-    if text == "0.0":
+    text = f"{abs(100 * difference):.{digits}f}"
+    if not float(text):
         return text
     return ("+" if difference > 0 else MINUS) + text
 
 
 def points_range(interval: tuple[float, float]) -> str:
-    """Two differences, likewise: "+31.0 to +46.4"."""
-    return f"{points(interval[0])} to {points(interval[1])}"
+    """Two differences, likewise: "+31.0 to +46.4". Where they exclude zero, one can see it."""
+    low, high = interval
+    digits = _digits_beside_zero(low, high)
+    return f"{points(low, digits)} to {points(high, digits)}"
+
+
+def _digits_beside_zero(low: float, high: float) -> int:
+    """Of percentage points: so many that an end does not look like zero if zero is excluded."""
+    if low <= 0 <= high:
+        return 1
+    digits, nearest = 1, 100 * min(abs(low), abs(high))
+    while not float(f"{nearest:.{digits}f}"):
+        digits += 1
+    return digits
 
 
 def decimal(number: float) -> str:
@@ -71,10 +88,13 @@ def rate(per_second: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """ "p < 0.001" or "p = 0.032"."""
+    """ "p < 0.001" or "p = 0.032"; close to 0.05, with as many digits as tell the side of it."""
     if p < 0.001:
         return f"p{NBSP}<{NBSP}0.001"
-    return f"p{NBSP}={NBSP}{p:.3f}" if p < 0.1 else f"p{NBSP}={NBSP}{p:.2f}"
+    digits = 3 if p < 0.1 else 2
+    while float(f"{p:.{digits}f}") == 0.05 != p:
+        digits += 1
+    return f"p{NBSP}={NBSP}{p:.{digits}f}"
 
 
 def size(count: int) -> str:
@@ -107,14 +127,15 @@ def statement(
         devices: where each was trained, likewise.
     """
     difference, interval = counts.difference, paired_interval(counts)
+    digits = _digits_beside_zero(*interval)
     scratch, transfer = "training from scratch", "transfer learning"
     if verdict == "not distinguishable":
         disputed = (
-            "" if interval.holds_zero else f"near duplicates together, {points_range(grouped)}; "
+            "" if interval.holds_zero else f"near duplicates together, {_together(grouped)}; "
         )
         found = (
             f"{transfer} and {scratch} are not distinguishable: "
-            f"the difference is {points(difference)} percentage points "
+            f"the difference is {points(difference, digits)} percentage points "
             f"(95{NBSP}% interval {points_range(interval)}; "
             f"{disputed}exact McNemar {p_value(mcnemar_exact(counts))})"
         )
@@ -128,10 +149,17 @@ def statement(
     return f"{where}, {found}; {_cost(seconds, devices)}."
 
 
+def _together(grouped: Interval) -> str:
+    nothing = grouped == (-1.0, 1.0)
+    return "too few unlike photos to say" if nothing else points_range(grouped)
+
+
 def _more_often(better: str, worse: str, gain: float, interval: Interval) -> str:
+    digits = _digits_beside_zero(*interval)
     return (
-        f"{better} was right {100 * gain:.1f} percentage points more often than {worse} "
-        f"(95{NBSP}% interval {100 * interval.low:.1f} to {100 * interval.high:.1f})"
+        f"{better} was right {100 * gain:.{digits}f} percentage points more often than {worse} "
+        f"(95{NBSP}% interval {100 * interval.low:.{digits}f} to "
+        f"{100 * interval.high:.{digits}f})"
     )
 
 

@@ -117,12 +117,14 @@ def test_an_empty_margin_still_gives_a_finite_interval(table: tuple[int, int, in
 
 
 @given(counts)
+@settings(deadline=None)
 def test_the_paired_interval_holds_the_difference_and_stays_in_range(table: PairedCounts) -> None:
     low, high = paired_interval(table)
     assert -1 - 1e-9 <= low <= table.difference <= high <= 1 + 1e-9
 
 
 @given(counts)
+@settings(deadline=None)
 def test_swapping_the_networks_mirrors_the_result(table: PairedCounts) -> None:
     swapped = PairedCounts(table.both, table.only_scratch, table.only_transfer, table.neither)
     low, high = paired_interval(table)

@@ -1,8 +1,11 @@
 """Numbers read well, and the answer claims no more than they carry."""
 
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.compare.statistics import Interval, PairedCounts, paired_interval, verdict_of
 from tasks.compare.wording import (
@@ -13,6 +16,7 @@ from tasks.compare.wording import (
     percent,
     percent_range,
     points,
+    points_range,
     rate,
     size,
     statement,
@@ -61,6 +65,49 @@ def test_a_difference_that_near_duplicates_make_is_not_one() -> None:
     assert "near duplicates together, -1.0 to +34.0; exact McNemar p < 0.001" in sentence
 
 
+def test_too_few_unlike_photos_are_said_to_be_too_few() -> None:
+    sentence = said(PairedCounts(100, 30, 5, 20), grouped=Interval(-1.0, 1.0))
+    assert "near duplicates together, too few unlike photos to say; exact McNemar" in sentence
+
+
+def test_an_interval_that_excludes_zero_does_not_look_as_if_it_touched_it() -> None:
+    better = PairedCounts(10_000, 96, 68, 2_000)
+    assert 0 < paired_interval(better).low < 0.0005
+    assert "0.23 percentage points more often" in said(better)
+    assert "(95 % interval 0.02 to 0.44)" in said(better)
+    assert plain(points_range((-0.05, -0.0001))) == "-5.00 to -0.01"
+    assert plain(points_range((-0.05, 0.0001))) == "-5.0 to 0.0"
+
+
+pairs = st.builds(
+    PairedCounts,
+    st.integers(0, 50_000),
+    st.integers(0, 400),
+    st.integers(0, 400),
+    st.integers(1, 50_000),
+)
+
+
+@given(pairs, st.booleans())
+@settings(deadline=None)
+def test_the_answers_figures_show_what_it_says(counts: PairedCounts, few_groups: bool) -> None:
+    """Its printed interval excludes zero if a network is named, and holds the difference."""
+    sentence = said(counts, grouped=Interval(-1.0, 1.0) if few_groups else None)
+    shown = re.search(
+        r"(?:right|is) (\S+) percentage points.*?interval (\S+) to ([^\s;)]+)", sentence
+    )
+    assert shown
+    difference, low, high = (float(number) for number in shown.groups())
+    assert low <= difference <= high
+    if "more often" in sentence:
+        assert low > 0
+    elif low <= 0 <= high:
+        assert paired_interval(counts).holds_zero
+    else:
+        p = re.search(r"McNemar p = (\S+)\)", sentence)
+        assert "too few unlike photos" in sentence or (p and float(p[1]) >= 0.05)
+
+
 def test_scratch_is_named_when_it_is_better() -> None:
     sentence = said(PairedCounts(100, 3, 73, 4))
     assert "training from scratch was right 38.9 percentage points more often" in sentence
@@ -100,6 +147,9 @@ def test_each_arm_names_its_device_when_they_differ() -> None:
         (rate(1240.4), "1,240"),
         (p_value(1e-9), "p < 0.001"),
         (p_value(0.0525), "p = 0.052"),
+        (p_value(0.04996), "p = 0.04996"),
+        (p_value(0.0502), "p = 0.0502"),
+        (p_value(0.05), "p = 0.050"),
         (p_value(1.0), "p = 1.00"),
         (size(999), "999 bytes"),
         (size(350_123_456), "350.1 MB"),
