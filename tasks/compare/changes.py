@@ -113,9 +113,6 @@ def _interval(before: ListedArm, after: ListedArm, wider: float) -> Interval:
 
 
 def _found(interval: Interval) -> str:
-    """By the interval as it is printed, so that the word does not contradict it."""
-    if interval.low > 0 and points(interval.low) != points(0):
-        return "better"
-    if interval.high < 0 and points(interval.high) != points(0):
-        return "worse"
-    return "not distinguishable"
+    if interval.holds_zero:
+        return "not distinguishable"
+    return "better" if interval.low > 0 else "worse"

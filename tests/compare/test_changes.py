@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.compare.changes import _found, _interval, change_since
 from tasks.compare.earlier_runs import ListedRun, listed
+from tasks.compare.statistics import Interval
 from tasks.compare.wording import points_range
 
 
@@ -141,6 +142,11 @@ def test_photos_that_look_alike_count_as_fewer() -> None:
     assert _found(_interval(before.transfer, after.transfer, 4)) == "not distinguishable"
     assert "better" not in said(before, run((56, 70), design_effect=4))
     assert "better" not in said(run((48, 80), design_effect=4), after)
+
+
+def test_an_interval_beside_zero_is_printed_beside_it() -> None:
+    assert _found(Interval(0.0002, 0.04)) == "better"
+    assert points_range(Interval(0.0002, 0.04)) == "+0.02 to +4.00"
 
 
 arms = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
