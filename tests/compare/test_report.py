@@ -19,6 +19,7 @@ from tasks.contract.photos import Refusal
 from tasks.contract.step import run_step
 from tasks.contract.store import Store
 from tasks.contract.training import Epoch, Predictions
+from tasks.train.metrics import metrics_of
 from tests.compare.world import World
 
 pytestmark = pytest.mark.store
@@ -353,7 +354,10 @@ def test_a_training_that_was_interrupted_says_so_beside_its_times(
     assert "2 times" in text
     assert "42 s (the last process)" in text.replace("\u00a0", " ")
     assert "12 min 40 s (all 3 processes)" in text.replace("\u00a0", " ")
-    assert "| 2 times | – |" in read_report("report.md")
+    markdown = read_report("report.md").replace("\u00a0", " ")
+    assert "| 2 times | – |" in markdown
+    assert "| 42 s (the last process) |" in markdown
+    assert "8 groups of near duplicates each stayed within one split." in markdown
 
 
 def test_features_of_an_earlier_run_explain_a_training_longer_than_its_step(
@@ -457,7 +461,9 @@ def test_one_test_photo_is_told_of_in_the_singular(
         made.labels[made.labels == 1],
         made.probabilities[made.labels == 1],
     )
-    world.metrics = lambda _arm, made: made.model_copy(update={"photos": 1, "correct": 1})
+    world.metrics = lambda arm, _: metrics_of(
+        world.predictions(arm, world._predictions(arm)), world.classes
+    )
     world.accuracy = {"scratch": 1.0, "transfer": 1.0}
     world.compare(store, cache)
     page = Page(read_report("index.html"))
