@@ -29,12 +29,12 @@ def test_airflow_s_walk_loads_only_the_one_file(loaded: list[object]) -> None:
         for name, module in sys.modules.items()
         if PLUGINS in Path(getattr(module, "__file__", None) or "/").parents
     }
-    assert "wildlife.reports" in ours
+    assert "wildlife.pages.app" in ours
     assert [name for name in ours if not name.startswith("wildlife")] == []
 
 
 def test_the_navigation_has_the_reports_under_airflow_s_own_address(loaded: list[object]) -> None:
     plugin = next(plugin for plugin in loaded if plugin.name == "wildlife")
-    (view,) = plugin.external_views
+    view = next(view for view in plugin.external_views if view["destination"] == "nav")
     assert (view["name"], view["destination"]) == ("Reports", "nav")
     assert view["href"] == "wildlife/reports"
