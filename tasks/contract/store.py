@@ -163,6 +163,14 @@ class Store:
                         last_modified=item["LastModified"],
                     )
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right below a prefix that ends in a slash, in order."""
+        with self._translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/"):
+                for folder in page.get("CommonPrefixes", ()):
+                    yield folder["Prefix"].removeprefix(prefix).removesuffix("/")
+
     def read(self, key: str) -> bytes | None:
         """The whole of a small object, or None if there is none."""
         try:

@@ -19,6 +19,13 @@ def test_a_written_object_is_read_back(store: Store) -> None:
     assert listed.last_modified is not None
 
 
+def test_the_folders_right_below_a_prefix_are_told_once_each(store: Store) -> None:
+    for key in ("runs/b c:+é/x/y", "runs/a/1", "runs/a/2", "runs/a.json", "runsx/c/1"):
+        store.write(key, b"{}")
+    assert list(store.folders("runs/")) == ["a", "b c:+é"]
+    assert list(store.folders("nowhere/")) == []
+
+
 def test_an_absent_object_is_none(store: Store) -> None:
     assert store.head("nowhere") is None
     assert store.read("nowhere") is None
