@@ -4,11 +4,15 @@ They are relative: Airflow's page names its own address as the base, wherever a 
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.types import TaskInstanceKey
 
-from wildlife.identity import MOUNT, report_path
+from wildlife.identity import DAG_ID, MOUNT
+
+#: The tab of a run that shows its report.
+REPORT_TAB = "wildlife-report"
 
 #: What Airflow's page shows in a frame of its own: in the navigation, or as a tab of a run.
 VIEWS: list[dict[str, Any]] = [
@@ -19,14 +23,21 @@ VIEWS: list[dict[str, Any]] = [
         "nav_top_level": True,
         "url_route": "wildlife-reports",
     },
+    {
+        "name": "Report",
+        "href": f"{MOUNT.removeprefix('/')}/reports/{{RUN_ID}}?dag_id={{DAG_ID}}",
+        "destination": "dag_run",
+        "url_route": REPORT_TAB,
+    },
 ]
 
 
 class ReportLink(BaseOperatorLink):
-    """The report of the run, on the node that writes it."""
+    """The report of the run, on the node that writes it: the run's tab, inside Airflow's page."""
 
     name = "Report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         del operator
-        return f"{MOUNT.removeprefix('/')}/{report_path(str(ti_key.run_id))}"
+        run_id = quote(str(ti_key.run_id), safe="")
+        return f"dags/{DAG_ID}/runs/{run_id}/plugin/{REPORT_TAB}"

@@ -1,6 +1,7 @@
 """How the pages are answered: templates, headers, and addresses behind whatever proxy."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 from fastapi import Request
@@ -23,7 +24,7 @@ FILE_HEADERS = {
 PAGE_HEADERS = FILE_HEADERS | {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src data: 'self'; "
-        f"connect-src 'self'; {_ALWAYS}"
+        f"connect-src 'self'; frame-src 'self'; {_ALWAYS}"
     ),
 }
 
@@ -34,6 +35,9 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+_TEMPLATES.filters["signed"] = lambda share: f"{100 * share:+.1f}"
+_TEMPLATES.filters["minute"] = lambda when: f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def page(
@@ -60,8 +64,12 @@ def page(
 def message(
     request: Request, status: int, text: str, headers: Mapping[str, str] | None = None
 ) -> HTMLResponse:
-    """A page that says one thing and leads back to the list."""
-    return page(request, "message.html.j2", status=status, headers=headers, text=text)
+    """A page that says one thing and leads back to the list.
+
+    With a header ``Retry-After`` it also comes again by itself.
+    """
+    again = (headers or {}).get("Retry-After")
+    return page(request, "message.html.j2", status=status, headers=headers, text=text, again=again)
 
 
 def mount(request: Request) -> str:
