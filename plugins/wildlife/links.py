@@ -14,20 +14,36 @@ from wildlife.identity import DAG_ID, MOUNT
 #: The tab of a run that shows its report.
 REPORT_TAB = "wildlife-report"
 
-#: What Airflow's page shows in a frame of its own: in the navigation, or as a tab of a run.
+_PAGES = MOUNT.removeprefix("/")
+ARCHIVES_LINK = f"{_PAGES}/archives"
+
+#: What Airflow's page shows in a frame of its own: in the navigation, or as a tab of the DAG's page
+#: or of a run's. It puts the run in the place of the placeholder.
 VIEWS: list[dict[str, Any]] = [
     {
         "name": "Reports",  # a longer name would be cut off
-        "href": f"{MOUNT.removeprefix('/')}/reports",
+        "href": f"{_PAGES}/reports",
         "destination": "nav",
         "nav_top_level": True,
         "url_route": "wildlife-reports",
     },
     {
         "name": "Report",
-        "href": f"{MOUNT.removeprefix('/')}/reports/{{RUN_ID}}?dag_id={{DAG_ID}}",
+        "href": f"{_PAGES}/reports/{{RUN_ID}}?dag_id={{DAG_ID}}",
         "destination": "dag_run",
         "url_route": REPORT_TAB,
+    },
+    {
+        "name": "Progress",
+        "href": f"{_PAGES}/live/{{RUN_ID}}?dag_id={{DAG_ID}}",
+        "destination": "dag_run",
+        "url_route": "wildlife-progress",
+    },
+    {
+        "name": "Archives",
+        "href": ARCHIVES_LINK,
+        "destination": "dag",
+        "url_route": "wildlife-archives",
     },
 ]
 

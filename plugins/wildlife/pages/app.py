@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from tasks.contract.errors import StepError
 from wildlife.identity import DAG_ID
-from wildlife.pages import assets, reports
+from wildlife.pages import archives, assets, live, reports
 from wildlife.pages.serving import airflow, message
 
 app = FastAPI(
@@ -25,7 +25,7 @@ app = FastAPI(
     openapi_url=None,
     dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))],
 )
-for part in (reports, assets):
+for part in (reports, live, archives, assets):
     app.include_router(part.router)
 
 
