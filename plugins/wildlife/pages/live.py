@@ -31,8 +31,16 @@ Document = TypeVar("Document", bound=BaseModel)
 
 @router.get("/live/{run_id}")
 @aside
-def show_progress(request: Request, run_id: RunId, session: SessionDep) -> HTMLResponse:
-    """The page of a run's progress."""
+def show_progress(
+    request: Request, run_id: RunId, session: SessionDep, dag_id: str = DAG_ID
+) -> HTMLResponse:
+    """The page of a run's progress.
+
+    Args:
+        dag_id: of the run; Airflow shows its tabs on the runs of all DAGs.
+    """
+    if dag_id != DAG_ID:
+        raise HTTPException(404, f"Only runs of {DAG_ID} tell of their progress.")
     return page(request, "live.html.j2", view=_view(run_id, session))
 
 

@@ -290,7 +290,8 @@ def _figures(step: StepView, progress: TrainProgress) -> str:
     if progress.photos_per_second is not None and progress.phase != "cached":
         told.append(f"{progress.photos_per_second:,.1f} photos a second")
     if progress.seconds:
-        told.append(f"{duration(progress.seconds)} of training so far")
+        so_far = " so far" * (progress.phase == "training")
+        told.append(f"{duration(progress.seconds)} of training{so_far}")
     if step.state == "running" and progress.phase == "training" and progress.seconds_left:
         told.append(f"about {duration(progress.seconds_left)} left")
     return ", ".join(told)

@@ -17,7 +17,7 @@ from tasks.contract.store import Store
 from tests.plugins.airflow_home import ROOT
 from tests.plugins.conftest import connection
 from tests.plugins.pages.test_progress import progress, record
-from wildlife.links import VIEWS, ProgressLink
+from wildlife.links import VIEWS
 from wildlife.pages.progress import STEPS
 
 RUN = "manual__2026-11-24T02:44:00+00:00"
@@ -188,14 +188,20 @@ def test_a_store_that_is_down_is_said_and_forgotten_when_it_is_up(
     assert viewer.get(DATA).json()["steps"]["fetch"]["state"] == "done"
 
 
-def test_airflow_s_page_of_a_run_has_the_progress_as_a_tab_and_nodes_link_to_it() -> None:
+def test_airflow_s_page_of_a_run_has_the_progress_as_a_tab() -> None:
     (view,) = (view for view in VIEWS if view["name"] == "Progress")
     assert view["destination"] == "dag_run"
-    assert view["href"] == "wildlife/live/{RUN_ID}"
-    key = type("Key", (), {"run_id": RUN})
-    link = ProgressLink().get_link(None, ti_key=key)  # type: ignore[arg-type]
-    quoted = PAGE.rpartition("/")[2]
-    assert link == f"dags/oregon_wildlife/runs/{quoted}/plugin/{view['url_route']}"
+    assert view["href"] == "wildlife/live/{RUN_ID}?dag_id={DAG_ID}"
+
+
+def test_a_run_of_another_dag_is_told_that_it_has_no_such_page(
+    viewer: TestClient, connected: Store
+) -> None:
+    put_record(connected, "fetch")
+    assert viewer.get(PAGE, params={"dag_id": "oregon_wildlife"}).status_code == 200
+    other = viewer.get(PAGE, params={"dag_id": "tutorial"})
+    assert other.status_code == 404
+    assert "Only runs of oregon_wildlife" in other.text
 
 
 def test_the_steps_lead_to_airflow_s_own_pages_of_them(
