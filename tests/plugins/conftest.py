@@ -113,26 +113,3 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str], "subprocess.Popen[bytes]"
     for process_ in started:
         process_.kill()
         process_.wait()
-
-
-@pytest.fixture(scope="session")
-def airflow() -> Any:
-    """Airflow's API server with its database, its login and the plugins folder."""
-    from airflow.api_fastapi.app import create_app
-    from airflow.utils.db import initdb
-
-    initdb()
-    return create_app(apps="core")
-
-
-@pytest.fixture
-def stranger(airflow: Any) -> TestClient:
-    return TestClient(airflow, base_url="http://localhost:8080", follow_redirects=False)
-
-
-@pytest.fixture
-def viewer(stranger: TestClient) -> TestClient:
-    """Somebody who logged in as a browser does: by a cookie, with the least role there is."""
-    token = stranger.post("/auth/token", json={"username": "viewer", "password": "viewer"})
-    stranger.cookies.set("_token", token.json()["access_token"])
-    return stranger

@@ -4,6 +4,7 @@ seconds.
 Whatever it shows was put into words and paths before it leaves here; the script only lays it in.
 """
 
+from collections.abc import Set
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from tasks.contract.progress import TrainProgress
 from tasks.contract.store import Store
 from wildlife.identity import DAG_ID
 from wildlife.pages.bucket import aside, open_store
-from wildlife.pages.progress import STEPS, TRAININGS, RunView, TaskState, is_known, run_view
+from wildlife.pages.progress import STEPS, TRAININGS, RunView, TaskState, run_view
 from wildlife.pages.reports import RunId
 from wildlife.pages.serving import FILE_HEADERS, page
 
@@ -53,10 +54,11 @@ def read_progress(run_id: RunId, session: SessionDep) -> JSONResponse:
 
 def _view(run_id: str, session: Session) -> RunView:
     tasks = _task_states(session, run_id)
-    records, progress = _left_in_bucket(open_store(), run_id)
-    if not is_known(tasks, records, progress):
+    store = open_store()
+    keys = {head.key for head in store.list(f"runs/{run_id}/")}
+    if not tasks and not keys:
         raise HTTPException(404, f"There is no run {run_id}.")
-    return run_view(run_id, tasks, records, progress, now())
+    return run_view(run_id, tasks, *_left_in_bucket(store, run_id, keys), now())
 
 
 def _task_states(session: Session, run_id: str) -> dict[str, TaskState]:
@@ -75,10 +77,9 @@ def _task_states(session: Session, run_id: str) -> dict[str, TaskState]:
 
 
 def _left_in_bucket(
-    store: Store, run_id: str
+    store: Store, run_id: str, keys: Set[str]
 ) -> tuple[dict[str, RunRecord], dict[str, TrainProgress]]:
-    """What steps left there for the run; what cannot be read counts as not there."""
-    keys = {head.key for head in store.list(f"runs/{run_id}/")}
+    """What steps left there for the run, of these keys; what cannot be read counts as not there."""
 
     def parsed(kind: type[Document], key: str) -> Document | None:
         try:

@@ -115,15 +115,6 @@ def run_view(
     )
 
 
-def is_known(
-    tasks: Mapping[str, TaskState],
-    records: Mapping[str, RunRecord],
-    progress: Mapping[str, TrainProgress],
-) -> bool:
-    """Whether there is such a run at all."""
-    return bool(tasks or records or progress)
-
-
 def duration(seconds: float) -> str:
     """Two units at most: ``4 h 10 min``, ``12 min``, ``35 s``, ``0.4 s``."""
     if not math.isfinite(seconds):

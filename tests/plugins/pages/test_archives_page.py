@@ -12,7 +12,7 @@ from wildlife.pages.archives import size_in_words
 
 
 def keys_on(page: str) -> list[str]:
-    return re.findall(r'<code class="whole">(.*?)</code>', page)
+    return re.findall(r'<code class="copyable">(.*?)</code>', page)
 
 
 def test_archives_are_listed_with_the_key_that_the_form_wants(

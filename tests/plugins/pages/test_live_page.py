@@ -139,7 +139,7 @@ def test_the_link_to_the_report_appears_once_there_is_one(
     put_record(connected, "compare")
     page = viewer.get(PAGE).text
     link = page.partition('<p id="report"><a href="')[2].partition('"')[0]
-    assert link == "/wildlife/reports/manual__2026-11-24T02%3A44%3A00%2B00%3A00/index.html"
+    assert link == "/wildlife/reports/manual__2026-11-24T02%3A44%3A00%2B00%3A00"
 
 
 def test_what_cannot_be_read_counts_as_not_there(viewer: TestClient, connected: Store) -> None:

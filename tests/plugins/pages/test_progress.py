@@ -16,7 +16,6 @@ from wildlife.pages.progress import (
     RunView,
     TaskState,
     duration,
-    is_known,
     run_view,
 )
 
@@ -178,12 +177,6 @@ def test_a_run_that_airflow_does_not_know_is_told_from_the_bucket() -> None:
     assert view.steps["fetch"].said == "done in 12 s"
     assert view.steps["train_scratch"].said == "epoch 3 of 40, batch 12 of 48"
     assert view.steps["compare"].state == "waiting"
-
-
-def test_a_run_of_which_nothing_is_known_is_none() -> None:
-    assert not is_known({}, {}, {})
-    assert is_known({"fetch": TaskState(None)}, {}, {})
-    assert is_known({}, {"fetch": record("fetch")}, {})
 
 
 @pytest.mark.parametrize(
