@@ -39,7 +39,7 @@ def accuracy_chart(training: Sequence[float], validation: Sequence[float], epoch
         top="100 %",
         middle="50 %",
         last=_last(epochs, training),
-        told=_told(training, validation, lambda value: f"{100 * value:.1f} %"),
+        told=_told(training, validation, lambda value: f"{100 * value:.1f}\N{NO-BREAK SPACE}%"),
     )
 
 

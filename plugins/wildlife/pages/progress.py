@@ -279,10 +279,10 @@ def _figures(step: StepView, progress: TrainProgress) -> str:
     """How fast and how long: what is left is told only while it trains."""
     told = []
     if progress.photos_per_second is not None and progress.phase != "cached":
-        told.append(f"{progress.photos_per_second:,.1f} photos a second")
+        told.append(f"{progress.photos_per_second:,.1f} photos/s")
     if progress.seconds:
-        so_far = " so far" * (progress.phase == "training")
-        told.append(f"{duration(progress.seconds)} of training{so_far}")
+        ending = "so far" if progress.phase == "training" else "of training"
+        told.append(f"{duration(progress.seconds)} {ending}")
     if step.state == "running" and progress.phase == "training" and progress.seconds_left:
         told.append(f"about {duration(progress.seconds_left)} left")
     return ", ".join(told)

@@ -83,7 +83,8 @@ def test_a_chart_can_be_made_of_whatever_there_is(
 
 
 def test_a_chart_says_its_newest_values() -> None:
-    assert accuracy_chart([0.1, 0.832], [0.2, 0.7], 5).told == "training 83.2 %, validation 70.0 %"
+    accuracy = accuracy_chart([0.1, 0.832], [0.2, 0.7], 5)
+    assert accuracy.told.replace("\N{NO-BREAK SPACE}", " ") == "training 83.2 %, validation 70.0 %"
     loss = loss_chart([2.5, 1.25], [3.1, 1.0], 5)
     assert loss.told == "training 1.250, validation 1.000"
     assert (loss.top, loss.middle) == ("5", "2.5")

@@ -79,11 +79,12 @@ def test_a_training_says_where_it_is_how_fast_and_how_long() -> None:
     view = viewed(running(), told=progress())
     assert view.steps["train_scratch"].said == "epoch 3 of 40, batch 12 of 48"
     training = view.trainings["train_scratch"]
-    assert (
-        training.figures == "13.2 photos a second, 12 min of training so far, about 4 h 10 min left"
-    )
+    assert training.figures == "13.2 photos/s, 12 min so far, about 4 h 10 min left"
     assert training.share == pytest.approx(2.25 / 40, abs=1e-4)
-    assert training.accuracy.told == "training 60.0 %, validation 50.0 %"
+    assert (
+        training.accuracy.told
+        == "training 60.0\N{NO-BREAK SPACE}%, validation 50.0\N{NO-BREAK SPACE}%"
+    )
     assert view.headline == "Train from scratch: 2 of 40 epochs are done."
     assert view.steps["train_transfer"].said == "waits for a free slot of the pool gpu"
     assert (view.state, view.has_report) == ("running", False)
