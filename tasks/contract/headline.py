@@ -1,14 +1,13 @@
 """The headline of a run's report: what a list of many runs tells of each, in one small object.
 
-``compare`` writes it when the report is in place, at ``headlines/<run_id>.json``, so that one
-listing of that folder says which runs have a report, when each was published and whether a reader
-knows it already. ``headlines.json`` holds them all, for readers that know nothing yet. It is a
-cache that nobody trusts: an entry counts only while its ETag is that of the object itself, so the
-file may be lost, or written by two at once, and costs the reader a request.
+``compare`` writes it when the report is in place, at ``headlines/<run_id>.json``, and then anew
+``headlines.json``, which holds them all, so that a reader asks for one object. That file is a
+cache: it may be lost, or lack a run if two were written at once. One listing of the folder says so,
+by the ETag that each entry has beside it, and ``read_headlines`` puts it right.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import ItemsView, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -129,7 +128,7 @@ def read_headlines(store: Store, known: Mapping[str, Listed]) -> dict[str, Liste
         if run_id in known and known[run_id].version == head.version
     }
     if len(heads) - len(found) > 1:
-        for run_id, entry in _all(store).items():
+        for run_id, entry in _entries(store.read(_ALL)):
             head = heads.get(run_id)
             if head is not None and run_id not in found and entry.version == head.version:
                 found[run_id] = _listed(head, entry.headline)
@@ -141,6 +140,22 @@ def read_headlines(store: Store, known: Mapping[str, Listed]) -> dict[str, Liste
     return found
 
 
+def read_file_of_all(store: Store, etag: str | None) -> tuple[dict[str, Listed], str] | None:
+    """The headlines of ``headlines.json`` and its ETag; they are most likely all there are.
+
+    Returns:
+        None if its ETag is still ``etag``. If the file is not there, or cannot be read, there are
+        no headlines and the ETag is empty.
+    """
+    newer = store.read_if_new(_ALL, etag)
+    if newer is None:
+        return None
+    content, etag = newer
+    entries = _entries(content)
+    found = {run_id: Listed(version, line.finished, line) for run_id, (version, line) in entries}
+    return found, etag if found else ""
+
+
 def _run_id_of(key: str) -> str | None:
     try:
         return checked_run_id(key.removeprefix(_FOLDER).removesuffix(".json"))
@@ -148,11 +163,11 @@ def _run_id_of(key: str) -> str | None:
         return None
 
 
-def _all(store: Store) -> dict[str, _Entry]:
+def _entries(content: bytes | None) -> ItemsView[str, _Entry]:
     try:
-        return _ENTRIES.validate_json(store.read(_ALL) or b"{}")
+        return _ENTRIES.validate_json(content or b"{}").items()
     except ValidationError:
-        return {}
+        return {}.items()
 
 
 def _read(store: Store, run_id: str, head: ObjectHead) -> Listed:

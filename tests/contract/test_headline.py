@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.contract.headline import Headline, headline_key, publish_headline, read_headlines
+from tasks.contract.headline import (
+    Headline,
+    headline_key,
+    publish_headline,
+    read_file_of_all,
+    read_headlines,
+)
 from tasks.contract.store import Store
 
 
@@ -80,6 +86,20 @@ def test_a_reader_reads_only_what_is_new_to_it(store: Store, asked: list[str]) -
     assert found["run-2"].headline == made("run-2", title="another")
     assert read_headlines(store, found) == found
     assert asked == [headline_key("run-2")]
+
+
+def test_the_file_of_all_is_read_when_it_is_new(store: Store) -> None:
+    assert read_file_of_all(store, None) == ({}, "")
+    publish_headline(store, made("run-1"))
+    found, etag = read_file_of_all(store, "") or ({}, "")
+    assert {run_id: listed.headline for run_id, listed in found.items()} == {"run-1": made("run-1")}
+    assert read_file_of_all(store, etag) is None
+    assert found["run-1"].version == read_headlines(store, {})["run-1"].version
+    publish_headline(store, made("run-2"))
+    newer, _ = read_file_of_all(store, etag) or ({}, "")
+    assert set(newer) == {"run-1", "run-2"}
+    store.write("headlines.json", b"broken")
+    assert read_file_of_all(store, etag) == ({}, "")
 
 
 def test_what_is_gone_is_not_told_again(store: Store) -> None:

@@ -1,17 +1,23 @@
 """All runs there are, as the list shows them: those with a report, and those without one (yet)."""
 
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-from tasks.contract.errors import ConfigurationError
-from tasks.contract.headline import Headline, Listed, read_headlines
+from tasks.contract.errors import ConfigurationError, StepError
+from tasks.contract.headline import Headline, Listed, read_file_of_all, read_headlines
 from tasks.contract.manifest import checked_run_id
 from tasks.contract.store import Store, StoreSettings
 from wildlife.pages.airflow_runs import KnownRun, known_runs
+
+#: Now and then the headlines are compared with the objects they stand for.
+_UNCHECKED_SECONDS = 30.0
 
 State = Literal["reported", "unreadable", "queued", "running", "failed", "no report", "unfinished"]
 
@@ -59,29 +65,32 @@ class Run:
 def all_runs(store: Store) -> list[Run]:
     """Every run that the bucket or Airflow has, newest first.
 
-    It takes two listings of the bucket, at once, and a request for each headline that this process
-    has not read before; an unchanged one is not read again.
+    It takes a listing of folders, a question whether the file of all headlines is another than
+    before, and a query of Airflow's database.
 
     Raises:
         StepError: the store failed.
     """
-    read = _read_before(store.settings)
+    before = _read_before(store.settings)
     with ThreadPoolExecutor(2) as pool:
         folders = pool.submit(lambda: list(store.folders("runs/")))
-        listed = read_headlines(store, read.headlines)
+        listed = before.headlines_now(store)
         airflow = known_runs()
         names = set(folders.result())
-    read.headlines = listed
     lonely = names - listed.keys() - airflow.keys()
-    _leave_empty_ones_out(store, lonely, read.left_something)
+    _leave_empty_ones_out(store, lonely, before.left_something)
     runs = [
         _run(name, listed, airflow)
-        for name in (lonely & read.left_something) | listed.keys() | airflow.keys()
+        for name in (lonely & before.left_something) | listed.keys() | airflow.keys()
     ]
     return ordered(runs, "when", descending=True)
 
 
-@dataclass
+@lru_cache(maxsize=1)
+def _read_before(_settings: StoreSettings) -> "_ReadBefore":
+    return _ReadBefore()
+
+
 class _ReadBefore:
     """What this process has read of a bucket.
 
@@ -90,13 +99,40 @@ class _ReadBefore:
             should those be removed, such a run stays listed while the process lives.
     """
 
-    headlines: Mapping[str, Listed] = field(default_factory=dict)
-    left_something: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.left_something: set[str] = set()
+        self._headlines: Mapping[str, Listed] = {}
+        self._etag = ""
+        self._checked = time.monotonic()
+        self._checking = threading.Lock()
 
+    def headlines_now(self, store: Store) -> Mapping[str, Listed]:
+        """Those of the file of all, if it has changed; each against its object every now and then.
 
-@lru_cache(maxsize=1)
-def _read_before(_settings: StoreSettings) -> _ReadBefore:
-    return _ReadBefore()
+        The check takes a listing of a thousand objects, so the request does not wait for it: what
+        it finds, which is hardly ever anything, is shown from the next one on.
+        """
+        newer = read_file_of_all(store, self._etag)
+        if newer is not None:
+            found, self._etag = newer
+            self._headlines = {**self._headlines, **found}
+        if newer is not None and not self._etag:  # there is no such file, or it is broken
+            self._check(store)
+        elif time.monotonic() - self._checked > _UNCHECKED_SECONDS:
+            threading.Thread(target=self._check_aside, args=(store,), daemon=True).start()
+        return self._headlines
+
+    def _check(self, store: Store) -> None:
+        self._headlines = read_headlines(store, self._headlines)
+        self._checked = time.monotonic()
+
+    def _check_aside(self, store: Store) -> None:
+        if self._checking.acquire(blocking=False):
+            try:
+                with suppress(StepError):  # who asks next is told of it
+                    self._check(store)
+            finally:
+                self._checking.release()
 
 
 def _leave_empty_ones_out(store: Store, names: set[str], left_something: set[str]) -> None:

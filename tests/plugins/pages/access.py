@@ -14,9 +14,6 @@ from typing import Any
 
 from tests.plugins.airflow_home import AIRFLOW_HOME  # first: Airflow reads its settings on import
 
-if "WILDLIFE_TEST_CONNECTION" in os.environ:
-    os.environ["AIRFLOW_CONN_WILDLIFE_STORE"] = os.environ["WILDLIFE_TEST_CONNECTION"]
-
 BASE = "http://localhost:8080"
 MANAGERS = {
     "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",

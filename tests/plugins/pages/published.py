@@ -48,6 +48,7 @@ def airflow_run(run_id: str, state: str, started: datetime | None = None) -> Ite
     """A run of the DAG in Airflow's database."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
     with create_session() as session:
@@ -58,7 +59,7 @@ def airflow_run(run_id: str, state: str, started: datetime | None = None) -> Ite
                 run_type=DagRunType.MANUAL,
                 run_after=started or now(),
                 start_date=started,
-                state=state,
+                state=DagRunState(state),
                 triggered_by=DagRunTriggeredByType.TEST,
             )
         )

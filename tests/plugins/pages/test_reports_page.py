@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 import zipfile
 from datetime import timedelta
 from html import unescape
@@ -12,7 +13,7 @@ from fastapi.testclient import TestClient
 from tasks.contract.manifest import now
 from tasks.contract.store import Store
 from tests.plugins.pages.published import airflow_run, publish
-from wildlife.pages import zipped
+from wildlife.pages import runs, zipped
 
 RUN = "manual__2026-11-24T02:44:00+00:00"
 QUOTED = "manual__2026-11-24T02%3A44%3A00%2B00%3A00"
@@ -99,11 +100,33 @@ def test_a_headline_that_cannot_be_read_is_said_and_the_report_still_opens(
 ) -> None:
     publish(connected, "broken")
     connected.write("headlines/broken.json", b'{"run_id": "broken"}')
+    connected.write("headlines.json", b'{"broken": ["of a newer program"]}')
     page = viewer.get("/wildlife/reports")
     (row,) = rows(page.text)
     assert row.endswith("UTC broken – – – – – – cannot be read")
     assert "refresh" not in page.text
     assert viewer.get("/wildlife/reports/broken").status_code == 200
+
+
+def test_what_the_file_of_all_headlines_lacks_is_found_and_what_it_has_too_much_goes(
+    viewer: TestClient, connected: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs that end at once may write it one over the other."""
+    monkeypatch.setattr(runs, "_UNCHECKED_SECONDS", 0.1)
+    publish(connected, "gone", 1)
+    publish(connected, "first", 2)
+    one_s = connected.read("headlines.json")
+    assert one_s is not None
+    publish(connected, "second", 3)
+    connected.write("headlines.json", one_s)
+    for key in ("headlines/gone.json", "runs/gone/compare.json"):
+        connected.delete(key)
+    until = time.monotonic() + 10
+    while listed(viewer) != ["first", "second"]:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    publish(connected, "third")
+    assert listed(viewer) == ["third", "first", "second"]  # at once
 
 
 @pytest.mark.parametrize(
