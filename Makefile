@@ -51,7 +51,7 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/mypy
 
 .PHONY: bench
-bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare"]
+bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare pages"]
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-full

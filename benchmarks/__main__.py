@@ -17,7 +17,7 @@ from embedded.settings import STORE_PORTS, Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store
 
-PARTS = ("preprocess", "reading", "near-duplicates", "training", "compare")
+PARTS = ("preprocess", "reading", "near-duplicates", "training", "compare", "pages")
 
 
 def main() -> int:
@@ -56,6 +56,10 @@ def _measured(part: str, store: Store, folder: Path) -> Iterator[Figure]:
         from benchmarks.comparing import figures as of_comparing
 
         yield from of_comparing(store, folder)
+    elif part == "pages":
+        from benchmarks.pages import figures as of_pages
+
+        yield from of_pages(store)
     else:
         from benchmarks.near_duplicates import figures as of_near_duplicates
 

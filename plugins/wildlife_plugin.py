@@ -5,21 +5,13 @@ from typing import ClassVar
 from airflow.plugins_manager import AirflowPlugin
 
 from wildlife.identity import MOUNT
-from wildlife.links import REPORTS_LINK
-from wildlife.reports import app
+from wildlife.links import VIEWS
+from wildlife.pages.app import app
 
 
 class WildlifePlugin(AirflowPlugin):
-    """Report pages inside Airflow, and the way to them in its navigation."""
+    """Pages about the runs inside Airflow, and the way to them from its own."""
 
     name = "wildlife"
-    fastapi_apps: ClassVar = [{"app": app, "url_prefix": MOUNT, "name": "Wildlife reports"}]
-    external_views: ClassVar = [
-        {
-            "name": "Reports",  # a longer name would be cut off
-            "href": REPORTS_LINK,
-            "destination": "nav",
-            "nav_top_level": True,
-            "url_route": "wildlife-reports",
-        }
-    ]
+    fastapi_apps: ClassVar = [{"app": app, "url_prefix": MOUNT, "name": "Wildlife"}]
+    external_views: ClassVar = VIEWS

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
         retries: how often a step that may succeed later is tried again, ``retry_seconds`` apart.
         step_timeout_hours: after this a step is stopped.
         stop_seconds: how long a stopped step may take to finish what it is writing.
+        owner: who answers for the workflow, as Airflow's pages show it.
+        owner_link: where to reach them, ``mailto:`` or ``https://``; none unless set.
     """
 
     model_config = SettingsConfigDict(
@@ -42,6 +44,8 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     step_timeout_hours: float = Field(24, gt=0, allow_inf_nan=False)
     stop_seconds: int = Field(60, ge=0)
+    owner: str = Field("wildlife", pattern=r"^[^,\s][^,]*$")
+    owner_link: str = Field("", pattern=r"^(mailto:[^@\s]+@\S+|https?://[^/\s]+\S*)?$")
 
     @field_validator("gpus", mode="before")
     @classmethod
@@ -57,6 +61,11 @@ class Settings(BaseSettings):
     def gpu_slots(self) -> int:
         """How many trainings may run side by side."""
         return 1 if isinstance(self.gpus, str) else len(self.gpus)
+
+    @property
+    def owner_links(self) -> dict[str, str]:
+        """As Airflow takes them: by owner."""
+        return {self.owner: self.owner_link} if self.owner_link else {}
 
     @property
     def retry_delay(self) -> timedelta:

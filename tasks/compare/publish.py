@@ -1,7 +1,8 @@
 """Putting the report where its readers look: ``reports/<run_id>/`` in the bucket."""
 
 from tasks.contract.errors import InputError
-from tasks.contract.manifest import Manifest, report_prefix
+from tasks.contract.headline import Headline, publish_headline
+from tasks.contract.manifest import Manifest, now, report_prefix
 from tasks.contract.store import Store
 
 PAGE_FILE = "index.html"
@@ -24,6 +25,8 @@ _CONTENT_TYPES = {
 def publish_report(store: Store, run_id: str, manifest: Manifest) -> None:
     """Copy the report's files for one run, the page last: a page that exists is whole.
 
+    After it comes the headline, with which the run enters the list of reports.
+
     Raises:
         InputError: the result has no page.
     """
@@ -33,3 +36,10 @@ def publish_report(store: Store, run_id: str, manifest: Manifest) -> None:
         suffix = name[name.rfind(".") :]
         content_type = _CONTENT_TYPES.get(suffix, "application/octet-stream")
         store.copy(manifest.files[name].key, report_prefix(run_id) + name, content_type)
+    headline = Headline(
+        run_id=run_id,
+        finished=now(),
+        computed_by=manifest.produced_by["run_id"],
+        **manifest.facts,
+    )
+    publish_headline(store, headline)

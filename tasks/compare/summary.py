@@ -266,18 +266,24 @@ class Summary(Part):
 
     @property
     def headline(self) -> dict[str, Any]:
-        """The top-level numbers, for the step's facts."""
+        """What a list of many runs tells of each, for the step's facts."""
         names = (
-            "scratch_accuracy",
-            "transfer_accuracy",
-            "difference",
-            "difference_low",
-            "difference_high",
-            "p_value",
-            "test_photos",
-            "verdict",
+            *("title", "synthetic", "scratch_accuracy", "transfer_accuracy"),
+            *("difference", "difference_low", "difference_high"),
+            *("p_value", "test_photos", "verdict"),
         )
-        return {name: getattr(self, name) for name in names}
+        arms = {"scratch": self.scratch.test, "transfer": self.transfer.test}
+        intervals = {
+            f"{arm}_accuracy_{end}": getattr(test, f"accuracy_{end}")
+            for arm, test in arms.items()
+            for end in ("low", "high")
+        }
+        return {name: getattr(self, name) for name in names} | {
+            **intervals,
+            "archive": self.data.archive_key,
+            "photos": self.data.kept,
+            "weights": self.transfer.weights.name,
+        }
 
 
 def summarise(

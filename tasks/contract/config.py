@@ -22,14 +22,28 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def option(default: Any, section: str, title: str, description: str, **constraints: Any) -> Any:
-    """A field with what the trigger form shows: its section, a human title and a help text."""
+#: The sections of the trigger form, in its order; it opens with the first.
+Section = Literal["Run", "Training", "Photos", "Limits"]
+
+
+def option(
+    default: Any,
+    section: Section,
+    title: str,
+    description: str,
+    shown: Mapping[str, str] | None = None,
+    **constraints: Any,
+) -> Any:
+    """A field with what the trigger form shows: its section, a human title and a help text.
+
+    Args:
+        shown: how each of the values is called there, if there are but a few.
+    """
+    extra: dict[str, Any] = {"section": section}
+    if shown is not None:
+        extra["values_display"] = dict(shown)
     return Field(
-        default,
-        title=title,
-        description=description,
-        json_schema_extra={"section": section},
-        **constraints,
+        default, title=title, description=description, json_schema_extra=extra, **constraints
     )
 
 
@@ -40,9 +54,9 @@ Fit = Literal["squash", "crop"]
 class Seeded(Options):
     seed: int = option(
         20,
-        "Data",
+        "Photos",
         "Seed",
-        "Seeds the split and the training; the same seed and data give the same split for ever.",
+        "Draws the split and the training; the same seed and photos give the same split for ever.",
         ge=0,
         le=2**31 - 1,
     )
@@ -53,7 +67,7 @@ class ArchiveKey(Options):
 
     archive: str = option(
         "datasets/oregon-wildlife.zip",
-        "Data",
+        "Run",
         "Archive",
         "Key of the photo archive in the bucket. A photo's class is the folder it lies in.",
         pattern=r"^[^/\s][^\n\r]*$",
@@ -120,7 +134,7 @@ class FetchOptions(ArchiveLimits, ArchiveKey):
 class PreprocessOptions(Seeded, ArchiveLimits):
     image_size: int = option(
         224,
-        "Data",
+        "Photos",
         "Image size",
         "Width and height in pixels that every photo is resized to; EfficientNet-B0 expects 224.",
         ge=32,
@@ -128,28 +142,29 @@ class PreprocessOptions(Seeded, ArchiveLimits):
     )
     fit: Fit = option(
         "squash",
-        "Data",
+        "Photos",
         "Fit",
         "How a photo becomes square: 'squash' takes all of it, as the reference lab did; 'crop' "
         "cuts its middle out and keeps its proportions.",
+        shown={"squash": "squash: all of the photo", "crop": "crop: its middle"},
     )
     min_side: int = option(
         32,
-        "Data",
+        "Photos",
         "Shortest side",
         "A photo with a side of fewer pixels than this is refused as an icon or a placeholder.",
         ge=1,
         le=4096,
     )
     validation_share: Share = option(
-        0.15, "Data", "Validation share", "Share of the photos that training is watched on."
+        0.15, "Photos", "Validation share", "Share of the photos that training is watched on."
     )
     test_share: Share = option(
-        0.15, "Data", "Test share", "Share of the photos that only the final comparison sees."
+        0.15, "Photos", "Test share", "Share of the photos that only the final comparison sees."
     )
     min_photos_per_class: int = option(
         10,
-        "Data",
+        "Photos",
         "Fewest photos per class",
         "The run fails, and lists them, if a class has fewer usable photos than this.",
         ge=3,
@@ -157,7 +172,7 @@ class PreprocessOptions(Seeded, ArchiveLimits):
     )
     max_refused_share: float = option(
         0.25,
-        "Data",
+        "Photos",
         "Largest share of refused photos",
         "The run fails if more than this share of the archive's photos cannot be used.",
         ge=0.0,
@@ -165,7 +180,7 @@ class PreprocessOptions(Seeded, ArchiveLimits):
     )
     near_duplicate_bits: int = option(
         4,
-        "Data",
+        "Photos",
         "Near-duplicate distance",
         "Photos whose 64-bit perceptual hashes differ in at most this many bits stay in one split.",
         ge=0,
@@ -174,7 +189,13 @@ class PreprocessOptions(Seeded, ArchiveLimits):
 
 
 Recipe = Literal["tuned", "lab"]
-_EMPTY = "Empty: as the recipe."
+
+
+def _recipes_say(tuned: float, lab: float) -> str:
+    """What a number that was left empty is; ``tests/train/test_recipes.py`` keeps it true."""
+    if tuned == lab:
+        return f"Empty: {tuned:g} by either recipe."
+    return f"Empty: {tuned:g} by the recipe 'tuned', {lab:g} by 'lab'."
 
 
 class TrainOptions(Seeded):
@@ -182,15 +203,17 @@ class TrainOptions(Seeded):
 
     recipe: Recipe = option(
         "tuned",
-        "Training",
+        "Run",
         "Recipe",
-        "'tuned' trains each network as well as we know how; 'lab' repeats the reference lab.",
+        "How both networks are trained, where the other options leave it open. 'tuned' trains "
+        "each as well as we know how; 'lab' repeats the reference lab.",
+        shown={"tuned": "tuned: as well as we know how", "lab": "lab: as the reference lab"},
     )
     batch_size: int | None = option(
         None,
         "Training",
         "Batch size",
-        f"Photos per gradient step, in both arms. {_EMPTY}",
+        f"Photos per gradient step, for both networks. {_recipes_say(16, 16)}",
         ge=1,
         le=4096,
     )
@@ -211,16 +234,20 @@ class TrainOptions(Seeded):
         "Training",
         "Precision",
         "'auto' computes in half precision on GPUs that are made for it; 'float32' nowhere.",
+        shown={
+            "auto": "auto: half precision where the GPU is made for it",
+            "float32": "float32: full precision everywhere",
+        },
     )
 
 
 class ScratchOptions(TrainOptions):
     scratch_epochs: int | None = option(
         None,
-        "Training",
+        "Run",
         "Epochs, from scratch",
-        "Passes over the training photos for the network that starts from random weights. "
-        f"{_EMPTY}",
+        "Passes over the training photos for the network that starts from random weights; they "
+        f"are what takes long. {_recipes_say(40, 20)}",
         ge=1,
         le=1000,
     )
@@ -228,7 +255,8 @@ class ScratchOptions(TrainOptions):
         None,
         "Training",
         "Learning rate, from scratch",
-        f"Adam's (largest) step size for the network that starts from random weights. {_EMPTY}",
+        "Adam's (largest) step size for the network that starts from random weights. "
+        f"{_recipes_say(0.001, 0.001)}",
         gt=0.0,
         le=1.0,
     )
@@ -237,9 +265,10 @@ class ScratchOptions(TrainOptions):
 class TransferOptions(TrainOptions):
     transfer_epochs: int | None = option(
         None,
-        "Training",
+        "Run",
         "Epochs, transfer",
-        f"Passes over the training photos for the new head on the pretrained network. {_EMPTY}",
+        "Passes over the training photos for the new head on the pretrained network. "
+        f"{_recipes_say(20, 20)}",
         ge=1,
         le=1000,
     )
@@ -247,7 +276,8 @@ class TransferOptions(TrainOptions):
         None,
         "Training",
         "Learning rate, transfer",
-        f"Adam's (largest) step size for the new head on the pretrained network. {_EMPTY}",
+        "Adam's (largest) step size for the new head on the pretrained network. "
+        f"{_recipes_say(0.003, 0.001)}",
         gt=0.0,
         le=1.0,
     )
@@ -256,7 +286,7 @@ class TransferOptions(TrainOptions):
         "Training",
         "Views, transfer",
         "So many views of each training photo go through the pretrained network once: the photo "
-        f"itself, and random crops and mirrors of it. {_EMPTY}",
+        f"itself, and random crops and mirrors of it. {_recipes_say(4, 1)}",
         ge=1,
         le=64,
     )
@@ -265,16 +295,16 @@ class TransferOptions(TrainOptions):
         "Training",
         "Epochs, fine-tuning",
         "Passes, after the head's, that train the top blocks of the pretrained network, too. "
-        f"{_EMPTY}",
+        f"{_recipes_say(0, 0)}",
         ge=0,
         le=1000,
     )
     weights: str = option(
         "imagenet",
-        "Training",
+        "Run",
         "Pretrained weights",
-        "'imagenet' (Keras' official file), 'lite0' (EfficientNet-Lite0's ImageNet weights laid "
-        "into B0, for sites that cannot reach Keras' host), or the key of a .weights.h5 file in "
+        "What transfer begins with: Keras' official ImageNet file; EfficientNet-Lite0's ImageNet "
+        "weights laid into B0, for sites that cannot reach Keras' host; or a .weights.h5 file in "
         "the bucket.",
         pattern=r"^(imagenet|lite0|[^/\s][^\n\r]*\.h5)$",
         max_length=1024,
@@ -282,9 +312,9 @@ class TransferOptions(TrainOptions):
     )
     weights_sha256: str = option(
         "",
-        "Training",
+        "Run",
         "SHA-256 of the weights",
-        "Needed when the weights are a key in the bucket; the run fails if the file differs.",
+        "Needed only when the weights are a key in the bucket: no other file is ever trained on.",
         pattern=r"^([0-9a-f]{64})?$",
     )
 
@@ -301,9 +331,9 @@ class TransferOptions(TrainOptions):
 class CompareOptions(Options):
     title: str = option(
         "",
-        "Report",
+        "Run",
         "Title",
-        "Heading of the report; empty takes the data set's own name.",
+        "Heading of the report. Empty: the data set's own name.",
         max_length=200,
     )
 
@@ -312,7 +342,11 @@ class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions,
     """All options of one run."""
 
     force: bool = option(
-        False, "Run", "Recompute", "Compute every step again even if nothing has changed."
+        False,
+        "Run",
+        "Recompute",
+        "Compute every step again, also those whose photos, options and code have not changed "
+        "since an earlier run and which would otherwise take its result.",
     )
 
     @model_validator(mode="after")

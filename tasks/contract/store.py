@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import boto3
+import botocore.session
 from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import (
@@ -25,6 +26,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as EndpointError,
 )
+from botocore.utils import parse_timestamp
 
 from tasks.contract.download import download
 from tasks.contract.errors import (
@@ -102,7 +104,7 @@ class Store:
         self.settings = settings
         self.bucket = settings.bucket
         with self._translated(""):
-            self._client = boto3.Session().client(
+            self._client = _session().client(
                 "s3",
                 endpoint_url=settings.endpoint_url,
                 region_name=settings.region,
@@ -163,6 +165,14 @@ class Store:
                         last_modified=item["LastModified"],
                     )
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right below a prefix that ends in a slash, in order."""
+        with self._translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/"):
+                for folder in page.get("CommonPrefixes", ()):
+                    yield folder["Prefix"].removeprefix(prefix).removesuffix("/")
+
     def read(self, key: str) -> bytes | None:
         """The whole of a small object, or None if there is none."""
         try:
@@ -170,6 +180,21 @@ class Store:
                 return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
         except _MissingObjectError:
             return None
+
+    def read_if_new(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
+        """The whole of a small object and its ETag, or None if that is still ``etag``.
+
+        An object that is not there is empty, and so is its ETag.
+        """
+        condition = {"IfNoneMatch": f'"{etag}"'} if etag else {}
+        try:
+            with self._translated(key):
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, **condition)
+                return bytes(answer["Body"].read()), answer["ETag"].strip('"')
+        except _UnchangedError:
+            return None
+        except _MissingObjectError:
+            return b"", ""
 
     def write(self, key: str, content: bytes, content_type: str = "application/json") -> None:
         """Put a small object in one atomic request."""
@@ -318,6 +343,8 @@ class Store:
             return self._no_bucket()
         if code in ("404", "NoSuchKey", "NotFound"):
             return _MissingObjectError(key)
+        if status == 304:
+            return _UnchangedError(key)
         if status in (401, 403) or "AccessDenied" in text or "SignatureDoesNotMatch" in text:
             return AccessDeniedError(
                 f"the object store refused the access key for {self.uri(key)}: check "
@@ -335,6 +362,27 @@ class Store:
                 "try again later"
             )
         return InputError(f"the object store refused {self.uri(key)}: {error}")
+
+
+def _session() -> boto3.Session:
+    """A session that reads dates faster: they took half the time of a long listing."""
+    session = botocore.session.get_session()
+    factory = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=_timestamp)
+    return boto3.Session(botocore_session=session)
+
+
+def _timestamp(value: Any) -> datetime:
+    """As botocore's own, which guesses the format each time; that of a listing is known."""
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        found = None
+    return found if found is not None and found.tzinfo else parse_timestamp(value)
+
+
+class _UnchangedError(Exception):
+    """A 304: the object is the one that was known."""
 
 
 class _MissingObjectError(Exception):

@@ -15,6 +15,7 @@ from tasks.compare import STEP
 from tasks.compare.summary import Summary
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config
+from tasks.contract.headline import read_headlines
 from tasks.contract.photos import Refusal
 from tasks.contract.step import run_step
 from tasks.contract.store import Store
@@ -139,6 +140,29 @@ def test_the_facts_are_the_headline(world: World, store: Store, cache: Cache) ->
     assert facts["p_value"] < 0.05
     assert facts["test_photos"] == 60
     assert facts["verdict"] == "transfer is better"
+
+
+def test_a_run_with_a_report_has_its_headline_listed(
+    world: World, store: Store, cache: Cache, read_report: Read
+) -> None:
+    world.compare(store, cache)
+    world.compare(store, cache, "run-2")
+    listed = read_headlines(store, {})
+    first, second = (listed[run_id].headline for run_id in ("run-1", "run-2"))
+    assert first is not None
+    assert second is not None
+    assert (first.cached, second.cached, second.computed_by) == (False, True, "run-1")
+    summary = read_report("summary.json")
+    assert (first.archive, first.photos) == (
+        summary["data"]["archive_key"],
+        summary["data"]["kept"],
+    )
+    for arm in ("scratch", "transfer"):
+        for end in ("", "_low", "_high"):
+            told = getattr(first, f"{arm}_accuracy{end}")
+            assert told == summary[arm]["test"][f"accuracy{end}"]
+    assert first.weights == summary["transfer"]["weights"]["name"]
+    assert (first.title, first.synthetic) == ("Fabricated", False)
 
 
 def test_the_summary_keeps_its_own_schema(

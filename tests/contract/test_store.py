@@ -1,6 +1,7 @@
 """The store keeps what it is given, and says in one line what went wrong."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
 from tasks.contract.errors import AccessDeniedError, InputError, UnavailableError
-from tasks.contract.store import Store, StoreSettings
+from tasks.contract.manifest import now
+from tasks.contract.store import Store, StoreSettings, _timestamp
 
 
 def test_a_written_object_is_read_back(store: Store) -> None:
@@ -17,6 +19,49 @@ def test_a_written_object_is_read_back(store: Store) -> None:
     [listed] = store.list("a/")
     assert listed.key == "a/b c:+é.json"
     assert listed.last_modified is not None
+
+
+def test_an_object_is_read_again_only_if_it_is_another(store: Store) -> None:
+    store.write("a", b"one")
+    content, etag = store.read_if_new("a", None) or (b"", "")
+    assert content == b"one"
+    assert store.read_if_new("a", etag) is None
+    store.write("a", b"two")
+    newer = store.read_if_new("a", etag)
+    assert newer is not None
+    assert newer[0] == b"two"
+    store.delete("a")
+    assert store.read_if_new("a", newer[1]) == (b"", "")
+
+
+def test_a_listed_object_s_time_is_when_it_was_put(store: Store) -> None:
+    store.write("a", b"{}")
+    [listed] = store.list("")
+    assert listed.last_modified is not None
+    assert abs(now() - listed.last_modified) < timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "2026-11-24T02:44:05Z",
+        "2026-11-24T02:44:05.000Z",
+        "2026-11-24T04:44:05+02:00",
+        "2026-11-24T02:44:05",
+        "Tue, 24 Nov 2026 02:44:05 GMT",
+        "1795488245",
+        1795488245,
+    ],
+)
+def test_a_time_is_read_however_a_server_spells_it(spelled: object) -> None:
+    assert _timestamp(spelled).astimezone(UTC) == datetime(2026, 11, 24, 2, 44, 5, tzinfo=UTC)
+
+
+def test_the_folders_right_below_a_prefix_are_told_once_each(store: Store) -> None:
+    for key in ("runs/b c:+é/x/y", "runs/a/1", "runs/a/2", "runs/a.json", "runsx/c/1"):
+        store.write(key, b"{}")
+    assert list(store.folders("runs/")) == ["a", "b c:+é"]
+    assert list(store.folders("nowhere/")) == []
 
 
 def test_an_absent_object_is_none(store: Store) -> None:

@@ -1,12 +1,14 @@
 """The DAG: it parses fast, has the five nodes, and its form is the configuration model."""
 
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import ParamValidationError
 
@@ -15,15 +17,16 @@ from tasks.contract.errors import ConfigurationError
 from tasks.registry import STEP_NAMES
 from tests.plugins.airflow_home import ROOT
 from wildlife.form import chosen_options, trigger_form
+from wildlife.pages.app import app
+from wildlife.pages.progress import STEPS
 from wildlife.settings import settings
 
+DOCUMENTATION = {path.stem: path.read_text() for path in (ROOT / "dags" / "doc").glob("*.md")}
 OPTIONS = Config.model_json_schema()["properties"]
 
 
 @pytest.fixture(scope="module")
 def dag() -> DAG:
-    from airflow.dag_processing.dagbag import DagBag
-
     bag = DagBag(ROOT / "dags")
     assert bag.import_errors == {}
     assert list(bag.dags) == ["oregon_wildlife"]
@@ -79,9 +82,41 @@ def test_only_the_node_that_writes_the_report_links_to_it(dag: DAG) -> None:
 
 
 def test_the_dag_and_each_node_explain_themselves(dag: DAG) -> None:
-    assert dag.doc_md
-    assert all(task.doc_md for task in dag.tasks)
-    assert all(task.owner == "wildlife" for task in dag.tasks)
+    assert dag.doc_md is not None
+    assert dag.doc_md.startswith("# Wildlife photo classifiers\n")
+    for task in dag.tasks:
+        told = str(task.doc_md)
+        for answer in ("What it does", "How long", "If it fails", "Where the result is"):
+            assert told.count(f"### {answer}\n") == 1, (task.task_id, answer)
+    titles = {task.task_id: task.task_display_name for task in dag.tasks}
+    assert titles == STEPS, "the progress page calls a node by another name"
+
+
+def test_a_node_is_called_in_the_documentation_as_it_is_on_the_page(dag: DAG) -> None:
+    called = re.findall(r'"([A-Z][A-Za-z, ]+)"', "".join(DOCUMENTATION.values()))
+    known = {*STEPS.values(), *(str(schema["title"]) for schema in OPTIONS.values())}
+    known |= {"Trigger", "Run Parameters", "Limits"}  # Airflow's own, and a section
+    known |= {"Progress", "Report", "Reports"}  # the plugin's
+    assert [name for name in called if name not in known] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTATION)
+def test_a_link_of_the_documentation_leads_to_a_page_of_the_plugin(name: str) -> None:
+    pages = {f"wildlife{route.path}" for route in app.routes}
+    assert set(re.findall(r"\]\((.*?)\)", DOCUMENTATION[name])) <= pages
+
+
+@pytest.mark.parametrize("link", ["", "mailto:wildlife@example.org", "https://example.org/team"])
+def test_whoever_answers_for_the_workflow_can_be_reached(
+    monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    monkeypatch.setenv("WILDLIFE_OWNER", "rangers")
+    monkeypatch.setenv("WILDLIFE_OWNER_LINK", link)
+    settings.cache_clear()
+    dag = DagBag(ROOT / "dags").dags["oregon_wildlife"]
+    settings.cache_clear()
+    assert {task.owner for task in dag.tasks} == {"rangers"}
+    assert dag.owner_links == ({"rangers": link} if link else {})
 
 
 def test_no_node_has_a_field_that_airflow_renders(dag: DAG) -> None:
@@ -102,8 +137,23 @@ def test_parsing_the_dag_loads_nothing_that_trains_or_draws() -> None:
     assert answer.stdout.strip() == "[]", answer.stderr
 
 
-def test_the_form_offers_every_option_in_the_model_s_order() -> None:
-    assert list(trigger_form()) == list(Config.model_fields)
+def test_the_form_offers_every_option_section_by_section_in_the_model_s_order() -> None:
+    form = trigger_form()
+    assert form.keys() == Config.model_fields.keys()
+    sections = [OPTIONS[name]["section"] for name in form]
+    assert list(dict.fromkeys(sections)) == ["Run", "Training", "Photos", "Limits"]
+    assert sections == sorted(sections, key=list(dict.fromkeys(sections)).index)
+    for section in set(sections):
+        inside = [name for name in form if OPTIONS[name]["section"] == section]
+        assert inside == [name for name in Config.model_fields if name in inside]
+
+
+def test_the_form_opens_with_what_a_first_run_needs() -> None:
+    """Airflow opens only the section that has no name."""
+    opened = [name for name, param in trigger_form().items() if "section" not in param.schema]
+    assert opened[0] == "archive"
+    assert {"recipe", "scratch_epochs", "weights", "force"} <= set(opened)
+    assert len(opened) < 10
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -111,23 +161,42 @@ def test_the_form_shows_all_that_the_model_says_of_an_option(name: str) -> None:
     schema: dict[str, Any] = OPTIONS[name]
     param = trigger_form()[name]
     said = {key: value for key, value in schema.items() if key not in ("default", "description")}
+    if said["section"] == "Run":
+        del said["section"]
     if schema["default"] == "":
         said["type"] = ["string", "null"]
     if "anyOf" in said:  # a number, or what the recipe says
         number, null = said.pop("anyOf")
         assert null == {"type": "null"}
         said |= number | {"type": [number["type"], "null"]}
-    assert param.schema == said
-    assert param.description is not None
-    assert param.description.startswith(schema["description"])
+    shown = dict(param.schema)
+    assert shown.pop("description_md").startswith(schema["description"])
+    assert shown == said
+    assert param.description is None, "Airflow's form would show it instead, without links"
     assert not {"anyOf", "allOf", "$ref"} & set(param.schema), "Airflow's form cannot show these"
 
 
-def test_the_form_tells_the_range_of_a_number() -> None:
+def test_the_form_tells_what_is_allowed() -> None:
     form = trigger_form()
-    assert str(form["image_size"].description).endswith(" expects 224. 32 to 600.")
-    assert str(form["scratch_learning_rate"].description).endswith(". Above 0, at most 1.")
-    assert str(form["min_photos_per_class"].description).endswith(". 3 to 100,000.")
+    told = {name: param.schema["description_md"] for name, param in form.items()}
+    assert told["image_size"].endswith(" expects 224. From 32 to 600.")
+    assert told["scratch_learning_rate"].endswith(" recipe. Above 0, at most 1.")
+    assert told["min_photos_per_class"].endswith(" this. From 3 to 100,000.")
+    assert told["max_refused_share"].endswith(" used. From 0 to 1.")
+    assert "It is 64 of the digits 0-9 and a-f, or empty." in told["weights_sha256"]
+
+
+def test_each_choice_of_a_list_is_explained_in_it() -> None:
+    for name, param in trigger_form().items():
+        if "enum" in param.schema:
+            shown = param.schema["values_display"]
+            assert shown.keys() == set(param.schema["enum"]), name
+            assert all(text.startswith(f"{value}: ") for value, text in shown.items()), name
+
+
+def test_the_archives_are_one_click_away_from_their_field() -> None:
+    told = trigger_form()["archive"].schema["description_md"]
+    assert told.endswith(" [Archives in the bucket](wildlife/archives)")
 
 
 def test_an_untouched_form_means_the_model_s_defaults() -> None:

@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Users of the test Airflow, each with its name as its password, and the role of each.
 USERS = {"admin": "admin", "viewer": "viewer"}
 
+#: A program of the tests' own is told by it of the connection to the store.
+CONNECTION = "WILDLIFE_TEST_CONNECTION"
+
 
 def _make() -> Path:
     home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
@@ -21,6 +24,8 @@ def _make() -> Path:
     passwords.write_text(json.dumps({name: name for name in USERS}))
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
+    if CONNECTION in os.environ:
+        os.environ["AIRFLOW_CONN_WILDLIFE_STORE"] = os.environ[CONNECTION]
     os.environ |= {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),

@@ -7,8 +7,10 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from tasks.contract.store import Store
 from tests.plugins.airflow_home import ROOT
@@ -51,6 +53,29 @@ def connected(
     monkeypatch.setenv("AIRFLOW_CONN_WILDLIFE_STORE", connection(store_env))
     monkeypatch.setenv("WILDLIFE_CACHE", str(tmp_path / "cache"))
     return store
+
+
+@pytest.fixture(scope="session")
+def airflow() -> Any:
+    """Airflow's API server with its database, its login and the plugins folder."""
+    from airflow.api_fastapi.app import create_app
+    from airflow.utils.db import initdb
+
+    initdb()
+    return create_app(apps="core")
+
+
+@pytest.fixture
+def stranger(airflow: Any) -> TestClient:
+    return TestClient(airflow, base_url="http://localhost:8080", follow_redirects=False)
+
+
+@pytest.fixture
+def viewer(stranger: TestClient) -> TestClient:
+    """Somebody who logged in as a browser does: by a cookie, with the least role there is."""
+    token = stranger.post("/auth/token", json={"username": "viewer", "password": "viewer"})
+    stranger.cookies.set("_token", token.json()["access_token"])
+    return stranger
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from airflow import plugins_manager
+from airflow.models.taskinstancekey import TaskInstanceKey
 
 from tests.plugins.airflow_home import ROOT
+from wildlife.operators import step_operator
 
 PLUGINS = ROOT / "plugins"
 
@@ -29,12 +31,25 @@ def test_airflow_s_walk_loads_only_the_one_file(loaded: list[object]) -> None:
         for name, module in sys.modules.items()
         if PLUGINS in Path(getattr(module, "__file__", None) or "/").parents
     }
-    assert "wildlife.reports" in ours
+    assert "wildlife.pages.app" in ours
     assert [name for name in ours if not name.startswith("wildlife")] == []
 
 
-def test_the_navigation_has_the_reports_under_airflow_s_own_address(loaded: list[object]) -> None:
+def test_the_navigation_and_each_run_have_the_reports_under_airflow_s_own_address(
+    loaded: list[object],
+) -> None:
     plugin = next(plugin for plugin in loaded if plugin.name == "wildlife")
-    (view,) = plugin.external_views
-    assert (view["name"], view["destination"]) == ("Reports", "nav")
-    assert view["href"] == "wildlife/reports"
+    views = {(view["destination"], view["name"]): view["href"] for view in plugin.external_views}
+    assert views["nav", "Reports"] == "wildlife/reports"
+    assert views["dag_run", "Report"] == "wildlife/reports/{RUN_ID}?dag_id={DAG_ID}"
+
+
+def test_the_link_of_compare_leads_to_its_run_s_tab(loaded: list[object]) -> None:
+    plugin = next(plugin for plugin in loaded if plugin.name == "wildlife")
+    tab = next(view for view in plugin.external_views if view["name"] == "Report")
+    compare = step_operator("compare")
+    (link,) = compare.operator_extra_links
+    run_id = "manual__2026-11-24T02:44:00+00:00"
+    key = TaskInstanceKey("oregon_wildlife", "compare", run_id)
+    run = "dags/oregon_wildlife/runs/manual__2026-11-24T02%3A44%3A00%2B00%3A00"
+    assert link.get_link(compare, ti_key=key) == f"{run}/plugin/{tab['url_route']}"

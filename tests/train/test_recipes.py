@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.contract.config import ScratchOptions, TransferOptions
+from tasks.contract.config import Config, ScratchOptions, TransferOptions
 from tasks.train.recipes import lab, scratch_recipe, transfer_recipe, tuned
 
 
@@ -28,6 +28,27 @@ def test_the_lab_is_repeated_as_it_was() -> None:
         assert recipe.warm_up_epochs is None
     assert lab.SCRATCH.smallest_view == 1
     assert (lab.TRANSFER.views, lab.TRANSFER.fine_tune_epochs) == (1, 0)
+
+
+def test_the_help_texts_tell_what_a_number_that_was_left_empty_is() -> None:
+    recipes = {
+        "batch_size": (tuned.SCRATCH.batch_size, lab.SCRATCH.batch_size),
+        "scratch_epochs": (tuned.SCRATCH.epochs, lab.SCRATCH.epochs),
+        "scratch_learning_rate": (tuned.SCRATCH.learning_rate, lab.SCRATCH.learning_rate),
+        "transfer_epochs": (tuned.TRANSFER.epochs, lab.TRANSFER.epochs),
+        "transfer_learning_rate": (tuned.TRANSFER.learning_rate, lab.TRANSFER.learning_rate),
+        "feature_views": (tuned.TRANSFER.views, lab.TRANSFER.views),
+        "fine_tune_epochs": (tuned.TRANSFER.fine_tune_epochs, lab.TRANSFER.fine_tune_epochs),
+    }
+    fields = Config.model_fields
+    assert recipes.keys() == {name for name in fields if fields[name].default is None}
+    for name, (first, second) in recipes.items():
+        told = f"{first:g} by the recipe 'tuned', {second:g} by 'lab'."
+        if first == second:
+            told = f"{first:g} by either recipe."
+        assert str(fields[name].description).endswith(f"Empty: {told}"), name
+    assert tuned.TRANSFER.batch_size == tuned.SCRATCH.batch_size
+    assert lab.TRANSFER.batch_size == lab.SCRATCH.batch_size
 
 
 @pytest.mark.parametrize("module", [lab, tuned])
