@@ -4,7 +4,6 @@ The routes come from the application's own table, so a new one is asked too, and
 to ask who comes is found.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -37,8 +36,6 @@ def table(store_env: dict[str, str]) -> Table:
 
     @cache
     def asked(manager: str) -> dict[str, dict[str, int]]:
-        if manager == "fab" and importlib.util.find_spec("airflow.providers.fab") is None:
-            pytest.skip("needs apache-airflow-providers-fab")
         publish(Store(StoreSettings.from_environment(store_env)), "run-1")
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")
