@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,16 @@ PLAIN_EPOCHS = 3
 SCRATCH_EPOCHS = 2
 #: So that as large a share of them sees small photos as of a whole training.
 TUNED_EPOCHS = 4
+#: In turns, of which the best counts: from one minute to the next, a machine that is not alone on
+#: its host can be faster by three quarters.
+_SCRATCH_ROUNDS: tuple[tuple[str, dict[str, Any], int], ...] = (
+    ("plain", {}, SCRATCH_EPOCHS),
+    ("lab", {"recipe": "lab"}, SCRATCH_EPOCHS),
+    ("tuned", {"recipe": "tuned"}, TUNED_EPOCHS),
+    ("plain", {}, SCRATCH_EPOCHS),
+    ("lab", {"recipe": "lab"}, SCRATCH_EPOCHS),
+    ("lab, deterministic", {"recipe": "lab", "deterministic": True}, SCRATCH_EPOCHS),
+)
 _RUN = "bench"
 
 
@@ -62,24 +73,26 @@ def figures(store: Store, folder: Path) -> Iterator[Figure]:
     yield Figure.of_costs("another head on the same features, whole process, s", whole, seconds)
 
     photos = bench.counts["train"]
-    plain_rate = SCRATCH_EPOCHS * photos / bench.plain("scratch", SCRATCH_EPOCHS).ends[-1]
-    for name, asked, epochs in (
-        ("lab", {"recipe": "lab"}, SCRATCH_EPOCHS),
-        ("tuned", {"recipe": "tuned"}, TUNED_EPOCHS),
-        ("lab, deterministic", {"recipe": "lab", "deterministic": True}, SCRATCH_EPOCHS),
-    ):
-        _, peak, made = bench.step("train_scratch", asked | {"scratch_epochs": epochs})
+    plain_rates, rates, made_by = [], defaultdict(list), {}
+    for name, asked, epochs in _SCRATCH_ROUNDS:
+        if name == "plain":
+            plain_rates.append(epochs * photos / bench.plain("scratch", epochs).ends[-1])
+            continue
+        options = asked | {"scratch_epochs": epochs, "force": True}
+        _, peak, made = bench.step("train_scratch", options)
+        rates[name, epochs].append(epochs * photos / made.measurements["train_seconds"])
+        made_by[name] = peak, made
+    for (name, epochs), measured in rates.items():
         yield Figure.of_rates(
             f"from scratch, recipe {name}, {epochs} epochs with validation, photos/s",
-            plain_rate,
-            epochs * photos / made.measurements["train_seconds"],
-            None if "deterministic" in asked else Target("ratio", ">=", 1),
+            max(plain_rates),
+            max(measured),
+            None if "deterministic" in name else Target("ratio", ">=", 1),
         )
-        if name != "tuned":
-            continue
-        waiting = 100 * made.measurements["waiting_share"]
-        yield Figure.of_costs("time it waited for photos, %", None, waiting)
-        yield Figure.of_costs("its peak memory, GB", None, peak, Target("ours", "<=", 4))
+    peak, made = made_by["tuned"]
+    waiting = 100 * made.measurements["waiting_share"]
+    yield Figure.of_costs("tuned: time it waited for photos, %", None, waiting)
+    yield Figure.of_costs("its peak memory, GB", None, peak, Target("ours", "<=", 4))
 
 
 class _Plain(NamedTuple):
