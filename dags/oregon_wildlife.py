@@ -12,6 +12,7 @@ from wildlife.form import trigger_form
 from wildlife.identity import DAG_ID
 from wildlife.operators import step_operator
 from wildlife.operators.base import StepOperator
+from wildlife.schedule import schedule
 from wildlife.settings import settings
 
 GPU = {"pool": "gpu", "queue": "gpu"}
@@ -32,7 +33,7 @@ with DAG(
     dag_display_name="Wildlife photo classifiers",
     description="Train a wildlife photo classifier from scratch and by transfer, and compare them",
     doc_md=documentation("dag"),
-    schedule=None,
+    schedule=schedule(),
     catchup=False,
     max_active_runs=1,
     params=trigger_form(),

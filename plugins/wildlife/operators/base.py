@@ -20,9 +20,13 @@ from tasks.contract.store import Store, StoreSettings
 from wildlife.connection import store_environment
 from wildlife.form import chosen_options
 from wildlife.links import ReportLink
+from wildlife.settings import settings
 
 #: A line of a step's log: its time, which Airflow adds itself, its level, and what it says.
 _LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
+
+#: Airflow's names of the kinds of runs that nobody asked for.
+_BY_THEMSELVES = ("scheduled", "asset_triggered")
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class StepOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         try:
             run_id = checked_run_id(str(context["run_id"]))
-            config = Config.parse(chosen_options(dict(context["params"])))
+            config = Config.parse(_options(context))
             secrets = store_environment()
             command = [self.step, "--run-id", run_id, "--config", config.model_dump_json()]
             outcome = self.run_to_end(command, secrets, context)
@@ -126,6 +130,15 @@ class StepOperator(BaseOperator):
 
     def _disbelieve(self, why: str) -> NoReturn:
         raise UnavailableError(f"{self.step} ended with exit status 0, but {why}")
+
+
+def _options(context: Context) -> dict[str, Any]:
+    """What was entered; in a run that began by itself, what the settings say of such runs."""
+    options = chosen_options(dict(context["params"]))
+    run = context.get("dag_run")
+    if run is not None and run.run_type in _BY_THEMSELVES:
+        options |= settings().scheduled_options
+    return options
 
 
 def _described(exit_code: int) -> str:
