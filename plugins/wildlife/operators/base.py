@@ -19,7 +19,7 @@ from tasks.contract.step import missing_file, read_record
 from tasks.contract.store import Store, StoreSettings
 from wildlife.connection import store_environment
 from wildlife.form import chosen_options
-from wildlife.links import ReportLink
+from wildlife.links import ReportLink, report_link
 from wildlife.settings import settings
 
 #: A line of a step's log: its time, which Airflow adds itself, its level, and what it says.
@@ -74,7 +74,8 @@ class StepOperator(BaseOperator):
             outcome = self.run_to_end(command, secrets, context)
             if outcome.exit_code != 0:
                 self._fail(outcome)
-            self._require_result(run_id, outcome.started, secrets)
+            result = self._require_result(run_id, outcome.started, secrets)
+            self._publish(run_id, result, context)
         except StepError as error:
             self.log.error("%s failed: %s", self.step, error)
             failure = AirflowException if error.retryable else AirflowFailException
@@ -114,8 +115,11 @@ class StepOperator(BaseOperator):
             raise AirflowFailException(reason)
         raise AirflowException(reason)
 
-    def _require_result(self, run_id: str, started: datetime, secrets: Mapping[str, str]) -> None:
-        """Believe only a record of this try whose files are all in the bucket."""
+    def _require_result(self, run_id: str, started: datetime, secrets: Mapping[str, str]) -> str:
+        """Believe only a record of this try whose files are all in the bucket.
+
+        Returns the address of the result's manifest.
+        """
         store = Store(StoreSettings.from_environment(secrets))
         if store.head(record_key(run_id, self.step)) is None:
             self._disbelieve("left no record in the bucket")
@@ -126,7 +130,18 @@ class StepOperator(BaseOperator):
             self._disbelieve("its record is older than this try")
         if (name := missing_file(store, record.manifest)) is not None:
             self._disbelieve(f"{name!r} of its result is not in the bucket")
-        self.log.info("the result is complete: %s", store.uri(record.manifest.key))
+        address = store.uri(record.manifest.key)
+        self.log.info("the result is complete: %s", address)
+        return address
+
+    def _publish(self, run_id: str, result: str, context: Context) -> None:
+        """Say with the node's assets, which Airflow publishes on success, where they are."""
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {
+                "run_id": run_id,
+                "manifest": result,
+                "link": report_link(run_id),
+            }
 
     def _disbelieve(self, why: str) -> NoReturn:
         raise UnavailableError(f"{self.step} ended with exit status 0, but {why}")
