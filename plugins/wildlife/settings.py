@@ -37,6 +37,9 @@ class Settings(BaseSettings):
         owner: who answers for the workflow, as Airflow's pages show it.
         owner_link: where to reach them, ``mailto:`` or ``https://``; none unless set.
         schedule: when a run begins by itself, as a cron expression in UTC; never unless set.
+        watch: key of the archive whose change begins a run, or ``on`` for the trigger form's.
+        watch_seconds: between two looks at it.
+        watch_settle_seconds: for so long a new archive must lie there unchanged.
         scheduled_options: options of the runs that begin by themselves, as a JSON object.
     """
 
@@ -54,6 +57,9 @@ class Settings(BaseSettings):
     owner: str = Field("wildlife", pattern=r"^[^,\s][^,]*$")
     owner_link: str = Field("", pattern=r"^(mailto:[^@\s]+@\S+|https?://[^/\s]+\S*)?$")
     schedule: str = ""
+    watch: str = ""
+    watch_seconds: float = Field(30, ge=1, allow_inf_nan=False)
+    watch_settle_seconds: float = Field(60, ge=0, allow_inf_nan=False)
     scheduled_options: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
 
     @field_validator("schedule")
@@ -68,6 +74,16 @@ class Settings(BaseSettings):
         except CroniterError:
             raise ValueError(_CRON) from None
         return value
+
+    @field_validator("watch")
+    @classmethod
+    def _watch(cls, value: str) -> str:
+        if value in ("", "off"):
+            return ""
+        try:
+            return Config.parse({} if value == "on" else {"archive": value}).archive
+        except ConfigurationError:
+            raise ValueError("give 'on', 'off', or the archive's key in the bucket") from None
 
     @field_validator("scheduled_options", mode="before")
     @classmethod

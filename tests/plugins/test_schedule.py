@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.bases.timetable import BaseTimetable
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.timezone import coerce_datetime
 from airflow.serialization.decoders import decode_timetable
@@ -27,7 +28,7 @@ def scheduler_s(monkeypatch: pytest.MonkeyPatch, cron: str) -> Timetable:
     """The timetable as the scheduler has it, out of its database."""
     monkeypatch.setenv("WILDLIFE_SCHEDULE", cron)
     chosen = schedule()
-    assert chosen is not None
+    assert isinstance(chosen, BaseTimetable)
     return decode_timetable(encode_timetable(chosen))
 
 
@@ -45,6 +46,26 @@ def next_run(timetable: Timetable, last: datetime | None) -> datetime:
 def test_no_run_begins_by_itself_unless_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WILDLIFE_SCHEDULE", raising=False)
     assert schedule() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [("on", "datasets/oregon-wildlife.zip"), ("datasets/my pets.zip", "datasets/my pets.zip")],
+)
+def test_an_archive_is_watched_with_or_without_a_cron_expression(
+    monkeypatch: pytest.MonkeyPatch, given: str, key: str
+) -> None:
+    monkeypatch.setenv("WILDLIFE_WATCH", given)
+    alone = schedule()
+    assert isinstance(alone, list)
+    (asset,) = alone
+    (watcher,) = asset.watchers
+    _, arguments = watcher.trigger.serialize()
+    assert arguments["key"] == key
+    settings.cache_clear()
+    both = scheduler_s(monkeypatch, "0 3 * * 1")
+    assert both.summary == "Asset or 0 3 * * 1"
+    assert next_run(both, None) > datetime.now(UTC)
 
 
 def test_turning_the_schedule_on_waits_for_its_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,14 +103,17 @@ def test_options_of_scheduled_runs_are_theirs_alone(
 ) -> None:
     monkeypatch.setenv("WILDLIFE_RUNNER", "process")
     monkeypatch.setenv("WILDLIFE_SCHEDULED_OPTIONS", '{"scratch_epochs": 7}')
+    monkeypatch.setenv("WILDLIFE_WATCH", "datasets/watched.zip")
     settings.cache_clear()
     folder = program("import json, sys; json.dump(sys.argv, open('argv', 'w')); sys.exit(78)")
     context = {
         "run_id": "run-1",
-        "params": {"scratch_epochs": 5, "batch_size": 8},
+        "params": {"scratch_epochs": 5, "batch_size": 8, "archive": "datasets/asked.zip"},
         "dag_run": SimpleNamespace(run_type=run_type),
     }
     with pytest.raises(AirflowFailException):
         step_operator("fetch").execute(context)
     config = json.loads(json.loads((folder / "argv").read_text())[-1])
     assert (config["scratch_epochs"], config["batch_size"]) == (epochs, 8)
+    asked = run_type == "manual"
+    assert config["archive"] == ("datasets/asked.zip" if asked else "datasets/watched.zip")

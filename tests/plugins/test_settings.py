@@ -53,6 +53,8 @@ def test_extra_hosts_are_pairs_and_may_be_of_ipv6(monkeypatch: pytest.MonkeyPatc
         ("WILDLIFE_SCHEDULE", "0 3 * * 9"),
         ("WILDLIFE_SCHEDULE", "0 0 30 2 *"),
         ("WILDLIFE_SCHEDULE", "*/5 * * * * *"),
+        ("WILDLIFE_WATCH", "/datasets/pets.zip"),
+        ("WILDLIFE_WATCH_SECONDS", "0"),
         ("WILDLIFE_SCHEDULED_OPTIONS", "weights=lite0"),
         ("WILDLIFE_SCHEDULED_OPTIONS", '{"epochs": 3}'),
         ("WILDLIFE_SCHEDULED_OPTIONS", '{"scratch_epochs": 0}'),

@@ -152,7 +152,8 @@ def _options(context: Context) -> dict[str, Any]:
     options = chosen_options(dict(context["params"]))
     run = context.get("dag_run")
     if run is not None and run.run_type in _BY_THEMSELVES:
-        options |= settings().scheduled_options
+        watched = {"archive": settings().watch} if settings().watch else {}
+        options |= watched | settings().scheduled_options
     return options
 
 
