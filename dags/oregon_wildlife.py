@@ -12,6 +12,8 @@ from wildlife.form import trigger_form
 from wildlife.identity import DAG_ID
 from wildlife.operators import step_operator
 from wildlife.operators.base import StepOperator
+from wildlife.published import MODEL_SCRATCH, MODEL_TRANSFER, REPORT
+from wildlife.schedule import schedule
 from wildlife.settings import settings
 
 GPU = {"pool": "gpu", "queue": "gpu"}
@@ -32,7 +34,7 @@ with DAG(
     dag_display_name="Wildlife photo classifiers",
     description="Train a wildlife photo classifier from scratch and by transfer, and compare them",
     doc_md=documentation("dag"),
-    schedule=None,
+    schedule=schedule(),
     catchup=False,
     max_active_runs=1,
     params=trigger_form(),
@@ -42,9 +44,18 @@ with DAG(
 ):
     fetch = node("fetch", "Fetch")
     preprocess = node("preprocess", "Preprocess")
-    train_scratch = node("train_scratch", "Train from scratch", arm=0, **GPU)
+    train_scratch = node(
+        "train_scratch", "Train from scratch", arm=0, outlets=[MODEL_SCRATCH], **GPU
+    )
     # First where they share a slot: it takes minutes, and weights that cannot be had show at once.
-    train_transfer = node("train_transfer", "Train by transfer", arm=1, priority_weight=2, **GPU)
-    compare = node("compare", "Compare")
+    train_transfer = node(
+        "train_transfer",
+        "Train by transfer",
+        arm=1,
+        priority_weight=2,
+        outlets=[MODEL_TRANSFER],
+        **GPU,
+    )
+    compare = node("compare", "Compare", outlets=[REPORT])
 
     fetch >> preprocess >> [train_scratch, train_transfer] >> compare

@@ -1,4 +1,5 @@
-"""The embedded Airflow: a real scheduler, DAG processor and API server on SQLite, on 127.0.0.1.
+"""The embedded Airflow: a real scheduler, DAG processor, triggerer (if an archive is watched) and
+API server on SQLite, on 127.0.0.1.
 
 The parts are started one by one rather than by ``airflow standalone``, because that also starts log
 servers that listen on every network interface. On one machine nobody needs them: the page reads
@@ -28,6 +29,7 @@ _PARTS = {
     "airflow-api": ("api-server",),
     "airflow-dag-processor": ("dag-processor",),
     "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
+    "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
 _READY_SECONDS = 180
 _GPU_POOL = "One slot for each GPU that WILDLIFE_GPUS names; one for a machine without"
@@ -103,7 +105,8 @@ def start_airflow(settings: Settings) -> "AirflowClient":
     Raises:
         StackError: a port is taken, a part did not come up, or it runs with other settings.
     """
-    programs = {name: Program(name, settings.home) for name in _PARTS}
+    needed = [name for name in _PARTS if name != "airflow-triggerer" or plugin_settings().watch]
+    programs = {name: Program(name, settings.home) for name in needed}
     environment = airflow_environment(settings)
     is_running = airflow_is_running(settings)
     if not is_running:

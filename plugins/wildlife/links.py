@@ -48,6 +48,11 @@ VIEWS: list[dict[str, Any]] = [
 ]
 
 
+def report_link(run_id: str) -> str:
+    """The run's tab that shows its report."""
+    return f"dags/{DAG_ID}/runs/{quote(run_id, safe='')}/plugin/{REPORT_TAB}"
+
+
 class ReportLink(BaseOperatorLink):
     """The report of the run, on the node that writes it: the run's tab, inside Airflow's page."""
 
@@ -55,5 +60,4 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         del operator
-        run_id = quote(str(ti_key.run_id), safe="")
-        return f"dags/{DAG_ID}/runs/{run_id}/plugin/{REPORT_TAB}"
+        return report_link(str(ti_key.run_id))

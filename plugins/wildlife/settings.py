@@ -1,18 +1,23 @@
 """Settings of the Airflow side: environment variables ``WILDLIFE_…`` of scheduler and workers."""
 
+import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+from croniter import CroniterError, croniter
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tasks.contract.config import Config
 from tasks.contract.errors import ConfigurationError
 
 #: As NVIDIA's tools name them: by number, or by UUID.
 _GPU_ID = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
+
+_CRON = "give a cron expression of five fields, as in '0 3 * * 1' (Mondays at 3:00 UTC), or @weekly"
 
 GpuChoice = Literal["auto", "none"] | tuple[str, ...]
 Chosen = TypeVar("Chosen", bound=BaseSettings)
@@ -31,6 +36,11 @@ class Settings(BaseSettings):
         stop_seconds: how long a stopped step may take to finish what it is writing.
         owner: who answers for the workflow, as Airflow's pages show it.
         owner_link: where to reach them, ``mailto:`` or ``https://``; none unless set.
+        schedule: when a run begins by itself, as a cron expression in UTC; never unless set.
+        watch: key of the archive whose change begins a run, or ``on`` for the trigger form's.
+        watch_seconds: between two looks at it.
+        watch_settle_seconds: for so long a new archive must lie there unchanged.
+        scheduled_options: options of the runs that begin by themselves, as a JSON object.
     """
 
     model_config = SettingsConfigDict(
@@ -46,6 +56,43 @@ class Settings(BaseSettings):
     stop_seconds: int = Field(60, ge=0)
     owner: str = Field("wildlife", pattern=r"^[^,\s][^,]*$")
     owner_link: str = Field("", pattern=r"^(mailto:[^@\s]+@\S+|https?://[^/\s]+\S*)?$")
+    schedule: str = ""
+    watch: str = ""
+    watch_seconds: float = Field(30, ge=1, allow_inf_nan=False)
+    watch_settle_seconds: float = Field(60, ge=0, allow_inf_nan=False)
+    scheduled_options: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule(cls, value: str) -> str:
+        # croniter also takes a sixth field, of seconds, which Airflow's scheduler cannot keep.
+        if value and len(value.split()) not in ((1,) if value.startswith("@") else (5,)):
+            raise ValueError(_CRON)
+        try:
+            if value:
+                croniter(value).get_next(datetime)  # some, such as 30 February, never come
+        except CroniterError:
+            raise ValueError(_CRON) from None
+        return value
+
+    @field_validator("watch")
+    @classmethod
+    def _watch(cls, value: str) -> str:
+        if value in ("", "off"):
+            return ""
+        try:
+            return Config.parse({} if value == "on" else {"archive": value}).archive
+        except ConfigurationError:
+            raise ValueError("give 'on', 'off', or the archive's key in the bucket") from None
+
+    @field_validator("scheduled_options", mode="before")
+    @classmethod
+    def _scheduled_options(cls, value: Any) -> Any:
+        try:
+            Config.parse(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return json.loads(value) if isinstance(value, str) else value
 
     @field_validator("gpus", mode="before")
     @classmethod

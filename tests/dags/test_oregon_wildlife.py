@@ -81,6 +81,17 @@ def test_only_the_node_that_writes_the_report_links_to_it(dag: DAG) -> None:
     assert linking == {"compare"}
 
 
+def test_report_and_models_are_published_by_the_nodes_that_make_them(dag: DAG) -> None:
+    published = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks}
+    assert published == {
+        "fetch": [],
+        "preprocess": [],
+        "train_scratch": ["wildlife_model_scratch"],
+        "train_transfer": ["wildlife_model_transfer"],
+        "compare": ["wildlife_report"],
+    }
+
+
 def test_the_dag_and_each_node_explain_themselves(dag: DAG) -> None:
     assert dag.doc_md is not None
     assert dag.doc_md.startswith("# Wildlife photo classifiers\n")

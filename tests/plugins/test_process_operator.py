@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from embedded.ports import free_ports
 from tasks.contract.manifest import RunRecord, now, record_key
@@ -18,6 +19,7 @@ from tests.plugins.waiting import is_running, pid_in, wait_for
 from tests.preprocess.archives import class_folders, zip_of
 from wildlife.operators import step_operator
 from wildlife.operators.base import StepOperator
+from wildlife.published import REPORT
 
 KEY = "datasets/pets.zip"
 Program = Callable[[str], Path]
@@ -68,6 +70,28 @@ def test_the_real_step_leaves_its_record_and_shows_its_log(
     assert record.manifest.facts["classes"] == {"a": 3, "b": 3, "c": 3}
     assert any(line.startswith("fetch: done in") for line in caplog.messages)
     assert caplog.messages[-1].startswith("the result is complete: s3://wildlife/artifacts/fetch/")
+
+
+def test_what_a_node_publishes_tells_the_run_and_where_the_result_is(archive: Store) -> None:
+    events = OutletEventAccessors()
+    params = {"archive": KEY}
+    step_operator("fetch", outlets=[REPORT]).execute(
+        {"run_id": "run+1", "params": params, "outlet_events": events}
+    )
+    extra = events[REPORT].extra
+    assert extra["run_id"] == "run+1"
+    assert extra["link"] == "dags/oregon_wildlife/runs/run%2B1/plugin/wildlife-report"
+    key = str(extra["manifest"]).removeprefix("s3://wildlife/")
+    assert archive.read(key) is not None
+
+
+def test_a_failed_step_publishes_nothing(connected: Store) -> None:
+    events = OutletEventAccessors()
+    with pytest.raises(AirflowFailException):
+        step_operator("fetch", outlets=[REPORT]).execute(
+            {"run_id": "run-1", "params": {"archive": KEY}, "outlet_events": events}
+        )
+    assert len(events) == 0
 
 
 def test_a_missing_archive_is_final_and_says_which(connected: Store) -> None:

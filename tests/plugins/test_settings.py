@@ -1,5 +1,6 @@
 """Settings of the Airflow side: used as meant, or refused in one line that names the variable."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ def test_extra_hosts_are_pairs_and_may_be_of_ipv6(monkeypatch: pytest.MonkeyPatc
         ("WILDLIFE_GPUS", "0,,1"),
         ("WILDLIFE_GPUS", "0,0"),
         ("WILDLIFE_GPUS", "all"),
+        ("WILDLIFE_SCHEDULE", "weekly"),
+        ("WILDLIFE_SCHEDULE", "@once"),
+        ("WILDLIFE_SCHEDULE", "0 3 * * 9"),
+        ("WILDLIFE_SCHEDULE", "0 0 30 2 *"),
+        ("WILDLIFE_SCHEDULE", "*/5 * * * * *"),
+        ("WILDLIFE_WATCH", "/datasets/pets.zip"),
+        ("WILDLIFE_WATCH_SECONDS", "0"),
+        ("WILDLIFE_SCHEDULED_OPTIONS", "weights=lite0"),
+        ("WILDLIFE_SCHEDULED_OPTIONS", '{"epochs": 3}'),
+        ("WILDLIFE_SCHEDULED_OPTIONS", '{"scratch_epochs": 0}'),
         ("WILDLIFE_STEP_TIMEOUT_HOURS", "inf"),
         ("WILDLIFE_DOCKER_CACHE", "~/cache"),
         ("WILDLIFE_STOP_SECONDS", "soon"),
@@ -66,7 +77,9 @@ def test_a_wrong_value_is_one_line_that_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigurationError, match=rf"^{name} is '{value}': ") as failure:
+    with pytest.raises(
+        ConfigurationError, match=rf"^{name} is {re.escape(repr(value))}: "
+    ) as failure:
         (docker_settings if "DOCKER" in name else settings)()
     assert "\n" not in str(failure.value)
 

@@ -19,10 +19,14 @@ from tasks.contract.step import missing_file, read_record
 from tasks.contract.store import Store, StoreSettings
 from wildlife.connection import store_environment
 from wildlife.form import chosen_options
-from wildlife.links import ReportLink
+from wildlife.links import ReportLink, report_link
+from wildlife.settings import settings
 
 #: A line of a step's log: its time, which Airflow adds itself, its level, and what it says.
 _LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
+
+#: Airflow's names of the kinds of runs that nobody asked for.
+_BY_THEMSELVES = ("scheduled", "asset_triggered")
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,14 @@ class StepOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         try:
             run_id = checked_run_id(str(context["run_id"]))
-            config = Config.parse(chosen_options(dict(context["params"])))
+            config = Config.parse(_options(context))
             secrets = store_environment()
             command = [self.step, "--run-id", run_id, "--config", config.model_dump_json()]
             outcome = self.run_to_end(command, secrets, context)
             if outcome.exit_code != 0:
                 self._fail(outcome)
-            self._require_result(run_id, outcome.started, secrets)
+            result = self._require_result(run_id, outcome.started, secrets)
+            self._publish(run_id, result, context)
         except StepError as error:
             self.log.error("%s failed: %s", self.step, error)
             failure = AirflowException if error.retryable else AirflowFailException
@@ -110,8 +115,11 @@ class StepOperator(BaseOperator):
             raise AirflowFailException(reason)
         raise AirflowException(reason)
 
-    def _require_result(self, run_id: str, started: datetime, secrets: Mapping[str, str]) -> None:
-        """Believe only a record of this try whose files are all in the bucket."""
+    def _require_result(self, run_id: str, started: datetime, secrets: Mapping[str, str]) -> str:
+        """Believe only a record of this try whose files are all in the bucket.
+
+        Returns the address of the result's manifest.
+        """
         store = Store(StoreSettings.from_environment(secrets))
         if store.head(record_key(run_id, self.step)) is None:
             self._disbelieve("left no record in the bucket")
@@ -122,10 +130,31 @@ class StepOperator(BaseOperator):
             self._disbelieve("its record is older than this try")
         if (name := missing_file(store, record.manifest)) is not None:
             self._disbelieve(f"{name!r} of its result is not in the bucket")
-        self.log.info("the result is complete: %s", store.uri(record.manifest.key))
+        address = store.uri(record.manifest.key)
+        self.log.info("the result is complete: %s", address)
+        return address
+
+    def _publish(self, run_id: str, result: str, context: Context) -> None:
+        """Say with the node's assets, which Airflow publishes on success, where they are."""
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {
+                "run_id": run_id,
+                "manifest": result,
+                "link": report_link(run_id),
+            }
 
     def _disbelieve(self, why: str) -> NoReturn:
         raise UnavailableError(f"{self.step} ended with exit status 0, but {why}")
+
+
+def _options(context: Context) -> dict[str, Any]:
+    """What was entered; in a run that began by itself, what the settings say of such runs."""
+    options = chosen_options(dict(context["params"]))
+    run = context.get("dag_run")
+    if run is not None and run.run_type in _BY_THEMSELVES:
+        watched = {"archive": settings().watch} if settings().watch else {}
+        options |= watched | settings().scheduled_options
+    return options
 
 
 def _described(exit_code: int) -> str:
