@@ -3,7 +3,8 @@
 The same command in a container, in a plain process, or typed by a person. Its exit code says
 whether a retry can help (``tasks.contract.errors``); success is the record in the bucket.
 
-``python -m tasks predict --model URI PHOTO…`` asks a trained network.
+``python -m tasks predict --model URI PHOTO…`` asks a trained network, and ``python -m tasks
+champion show`` or ``rollback`` tells of the promoted one or takes it back.
 """
 
 import argparse
@@ -17,12 +18,12 @@ from types import FrameType
 from typing import TextIO
 
 from tasks.contract.cache import Cache
-from tasks.contract.config import Config
+from tasks.contract.config import ChampionConfig, Config
 from tasks.contract.errors import StepError, UnavailableError
 from tasks.contract.manifest import checked_run_id
 from tasks.contract.step import run_step
 from tasks.contract.store import Store
-from tasks.registry import STEP_NAMES, step_named
+from tasks.registry import BY_HAND, STEP_NAMES, step_named
 
 log = logging.getLogger("tasks")
 
@@ -32,7 +33,10 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command == "champion" and not (given.action or given.run_id):
+        parser.error("champion needs --run-id of the run to compare, or 'show' or 'rollback'")
     predicting = given.command == "predict"
     _log_lines(sys.stderr if predicting else sys.stdout)  # what it predicts can be read alone
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
@@ -43,7 +47,16 @@ def main(arguments: list[str] | None = None) -> int:
             return predict(given.model, given.photos, given.top, given.json)
         if given.environment_from_stdin:
             os.environ.update(_environment_from_stdin())
-        config = Config.parse(given.config)
+        if given.command == "champion" and given.action:
+            from tasks.champion import commands
+
+            store = Store.from_environment()
+            if given.action == "show":
+                commands.show(store)
+            else:
+                commands.rollback(store, given.why)
+            return 0
+        config = (ChampionConfig if given.command == "champion" else Config).parse(given.config)
         run_step(
             step_named(given.command),
             config,
@@ -82,9 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The bucket is set by WILDLIFE_BUCKET, AWS_ENDPOINT_URL and AWS' own variables.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name in STEP_NAMES:
+    for name in (*STEP_NAMES, *BY_HAND):
         step = commands.add_parser(name, help=f"run the step {name}")
-        step.add_argument("--run-id", required=True, help="the run that the step belongs to")
+        step.add_argument(
+            "--run-id", required=name in STEP_NAMES, help="the run that the step belongs to"
+        )
         step.add_argument(
             "--config", default="{}", metavar="JSON", help="options as JSON; defaults for the rest"
         )
@@ -94,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
             help="read more environment variables, a JSON object on one line, from standard input: "
             "a container's own are shown to whoever may inspect it",
         )
+    champion = commands.choices["champion"]
+    champion.add_argument(
+        "action", nargs="?", choices=("show", "rollback"), help="tell of it, or take it back"
+    )
+    champion.add_argument("--why", default="", metavar="TEXT", help="why it is taken back")
     predict = commands.add_parser("predict", help="print the most probable classes of photos")
     predict.add_argument(
         "--model",

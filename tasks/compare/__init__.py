@@ -19,6 +19,7 @@ STEP = Step(
         "tasks.compare",
         "tasks.contract.archive",
         "tasks.contract.photos",
+        "tasks.contract.statistics",
         "tasks.contract.training",
     ),
     run=_run,

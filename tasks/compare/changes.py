@@ -6,8 +6,8 @@ from math import sqrt
 
 from tasks.compare.earlier_runs import ListedArm, ListedRun
 from tasks.compare.names import shortened
-from tasks.compare.statistics import Interval, unpaired_interval
 from tasks.compare.wording import NBSP, percent, points, points_range
+from tasks.contract.statistics import Interval, unpaired_interval
 
 #: A setting, and the network or step that it is of ("" if of the run as a whole).
 _Setting = tuple[str, str]

@@ -25,8 +25,8 @@ from tasks.compare.names import shortened
 from tasks.compare.part import Part
 from tasks.compare.publish import SUMMARY_FILE
 from tasks.compare.results import first_fault
-from tasks.compare.statistics import Verdict, wilson_interval
 from tasks.contract.errors import StepError
+from tasks.contract.statistics import Verdict, wilson_interval
 from tasks.contract.store import ObjectHead, Store
 
 log = logging.getLogger(__name__)

@@ -50,8 +50,8 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from tasks.compare.part import Part
-from tasks.compare.statistics import wilson_interval
 from tasks.compare.wording import NBSP, as_printed, count, decimal, percent, percent_range
+from tasks.contract.statistics import wilson_interval
 from tasks.contract.training import Epoch
 
 Rule = Literal[

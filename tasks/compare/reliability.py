@@ -21,9 +21,9 @@ from tasks.compare.drawing import (
     subject,
     titled,
 )
-from tasks.compare.statistics import wilson_interval
 from tasks.compare.summary import Summary
 from tasks.compare.wording import count, percent
+from tasks.contract.statistics import wilson_interval
 from tasks.contract.training import Bin, Metrics
 
 _SIZE = (4.8, 4.6)

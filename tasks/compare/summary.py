@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.compare import statistics, wording
+from tasks.compare import wording
 from tasks.compare.across_classes import groups_across_classes
 from tasks.compare.changes import change_since
 from tasks.compare.confusion import ConfusedPair, most_confused
@@ -21,8 +21,9 @@ from tasks.compare.evidence import Arm, DataFacts, Evidence, Parameters, SplitCo
 from tasks.compare.fitting import Statement, statements_on
 from tasks.compare.names import shortened
 from tasks.compare.part import Part
-from tasks.compare.statistics import PairedCounts, Verdict
+from tasks.contract import statistics
 from tasks.contract.manifest import Manifest
+from tasks.contract.statistics import PairedCounts, Verdict
 from tasks.contract.training import Epoch
 
 #: Raised when a field changes its meaning or goes; a new field does not raise it.

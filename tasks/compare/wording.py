@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from tasks.compare.statistics import (
+from tasks.contract.statistics import (
     Interval,
     PairedCounts,
     Verdict,

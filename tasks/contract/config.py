@@ -387,6 +387,23 @@ class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions,
         return options.model_validate(self.model_dump(include=set(options.model_fields)))
 
 
+class ChampionOptions(Options):
+    """What the step champion sees; not in the trigger form, for the DAG has no node of it."""
+
+    promote: Literal["better", "not worse", "always", "never"] = option(
+        "not worse",
+        "Run",
+        "Promotion",
+        "When the run's better network becomes the champion: if the paired test says that it is "
+        "'better'; if that, or it gets no fewer photos right and is trained on newer data: "
+        "'not worse'; 'always'; or 'never'.",
+    )
+
+
+class ChampionConfig(ChampionOptions, Config):
+    """All options of a run, and those of the step champion."""
+
+
 #: A wrong value is shown, but never pages of it.
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 80

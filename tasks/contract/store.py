@@ -203,6 +203,31 @@ class Store:
                 Bucket=self.bucket, Key=key, Body=content, ContentType=content_type
             )
 
+    def replace(self, key: str, content: bytes, etag: str) -> bool:
+        """Put a small JSON object if it is still the one that was read; of several, one does.
+
+        Args:
+            etag: of what was read, as ``read_if_new`` told it; empty if there was no object.
+
+        Returns:
+            False if it is another one by now. After an answer that was lost on its way, the other
+            one may be what this call itself has put: read it.
+        """
+        condition = {"IfMatch": f'"{etag}"'} if etag else {"IfNoneMatch": "*"}
+        try:
+            with self._translated(key):
+                self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=content,
+                    ContentType="application/json",
+                    **condition,
+                )
+        except (_ReplacedError, _MissingObjectError):
+            self.require_bucket()
+            return False
+        return True
+
     def delete(self, key: str) -> None:
         with self._translated(key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
@@ -351,8 +376,8 @@ class Store:
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (in Airflow: the connection "
                 "'wildlife_store')"
             )
-        if status == 412:
-            return InputError(
+        if status == 412 or code == "ConditionalRequestConflict":
+            return _ReplacedError(
                 f"{self.uri(key)} was replaced while it was being read: run again to use "
                 "the new one"
             )
@@ -383,6 +408,10 @@ def _timestamp(value: Any) -> datetime:
 
 class _UnchangedError(Exception):
     """A 304: the object is the one that was known."""
+
+
+class _ReplacedError(InputError):
+    """A 412: the object is another one than was asked for."""
 
 
 class _MissingObjectError(Exception):

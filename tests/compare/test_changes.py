@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tasks.compare.changes import _found, _interval, change_since
 from tasks.compare.earlier_runs import ListedRun, listed
-from tasks.compare.statistics import Interval
 from tasks.compare.wording import points_range
+from tasks.contract.statistics import Interval
 
 
 def run(right: tuple[int, int] = (60, 80), **other: Any) -> ListedRun:

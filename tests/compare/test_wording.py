@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.compare.statistics import Interval, PairedCounts, paired_interval, verdict_of
 from tasks.compare.wording import (
     count,
     decimal,
@@ -22,6 +21,7 @@ from tasks.compare.wording import (
     statement,
     utc,
 )
+from tasks.contract.statistics import Interval, PairedCounts, paired_interval, verdict_of
 
 
 def plain(text: str) -> str:

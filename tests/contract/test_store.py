@@ -1,8 +1,10 @@
 """The store keeps what it is given, and says in one line what went wrong."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from boto3.exceptions import S3UploadFailedError
@@ -32,6 +34,33 @@ def test_an_object_is_read_again_only_if_it_is_another(store: Store) -> None:
     assert newer[0] == b"two"
     store.delete("a")
     assert store.read_if_new("a", newer[1]) == (b"", "")
+
+
+def test_an_object_is_replaced_only_if_it_is_the_one_that_was_read(store: Store) -> None:
+    assert not store.replace("a", b"one", "0" * 32)
+    assert store.read("a") is None
+    assert store.replace("a", b"one", "")
+    assert not store.replace("a", b"two", "")
+    _, etag = store.read_if_new("a", None) or (b"", "")
+    assert store.replace("a", b"two", etag)
+    assert not store.replace("a", b"three", etag)
+    assert store.read("a") == b"two"
+
+
+def test_of_many_who_replace_an_object_at_once_one_does(store: Store) -> None:
+    etag, stores = "", [Store.from_environment() for _ in range(8)]
+    for _ in range(20):
+        start = Barrier(len(stores))
+
+        def replace(number: int, etag: str = etag, start: Barrier = start) -> bool:
+            start.wait()
+            return stores[number].replace("a", f"{number} after {etag}".encode(), etag)
+
+        with ThreadPoolExecutor(len(stores)) as pool:
+            done = list(pool.map(replace, range(len(stores))))
+        assert done.count(True) == 1
+        content, etag = store.read_if_new("a", None) or (b"", "")
+        assert content.startswith(f"{done.index(True)} ".encode())
 
 
 def test_a_listed_object_s_time_is_when_it_was_put(store: Store) -> None:

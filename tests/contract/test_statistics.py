@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tasks.compare.statistics import (
+from tasks.contract.statistics import (
     Interval,
     PairedCounts,
     grouped_interval,
