@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embedded.process import StackError
 from embedded.sample import write_sample
-from tasks.contract.config import Config
+from tasks.contract.config import PUBLISHED_WEIGHTS, Config
 from tasks.contract.errors import UnavailableError
 from tasks.contract.store import Store, sha256_of
 from tasks.train.weight_files import mirror_weights
@@ -76,7 +76,7 @@ def require_weights(store: Store, weights: str) -> None:
     Raises:
         StackError: they are not.
     """
-    if weights not in ("imagenet", "lite0") and store.head(weights) is None:
+    if weights not in PUBLISHED_WEIGHTS and store.head(weights) is None:
         raise StackError(
             f"there is no {store.uri(weights)}: make put FILE=my.weights.h5 KEY={weights}"
         )

@@ -262,6 +262,10 @@ class ScratchOptions(TrainOptions):
     )
 
 
+#: Names of the weights that somebody published; any other is the key of a file of one's own.
+PUBLISHED_WEIGHTS = ("imagenet", "lite0")
+
+
 class TransferOptions(TrainOptions):
     transfer_epochs: int | None = option(
         None,
@@ -320,7 +324,7 @@ class TransferOptions(TrainOptions):
 
     @model_validator(mode="after")
     def _own_weights_are_pinned(self) -> Self:
-        if self.weights not in ("imagenet", "lite0") and not self.weights_sha256:
+        if self.weights not in PUBLISHED_WEIGHTS and not self.weights_sha256:
             raise ValueError(
                 f"weights_sha256 is needed with weights={self.weights!r}: "
                 "give the file's SHA-256 so that no other file is ever trained on"

@@ -22,8 +22,8 @@ from pydantic import (
     ValidationError,
 )
 
-from tasks.contract.errors import ConfigurationError, StepError
-from tasks.contract.manifest import checked_run_id
+from tasks.contract.errors import StepError
+from tasks.contract.manifest import checked_run_id, is_run_id
 from tasks.contract.store import ObjectHead, Store
 
 log = logging.getLogger(__name__)
@@ -157,10 +157,8 @@ def read_file_of_all(store: Store, etag: str | None) -> tuple[dict[str, Listed],
 
 
 def _run_id_of(key: str) -> str | None:
-    try:
-        return checked_run_id(key.removeprefix(_FOLDER).removesuffix(".json"))
-    except ConfigurationError:
-        return None
+    name = key.removeprefix(_FOLDER).removesuffix(".json")
+    return name if is_run_id(name) else None
 
 
 def _entries(content: bytes | None) -> ItemsView[str, _Entry]:

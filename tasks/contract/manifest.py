@@ -19,7 +19,8 @@ from tasks.contract.errors import ConfigurationError
 #: Raised when the layout of manifests or records changes in a way old readers cannot follow.
 MANIFEST_FORMAT = 1
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}")
+#: A run id, as a pattern: it is one folder name of the bucket and of a disk.
+RUN_ID = r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}"
 
 
 class _Document(BaseModel):
@@ -119,13 +120,17 @@ def checkpoint_key(step: str, fingerprint: str, name: str) -> str:
     return f"checkpoints/{step}/{fingerprint}/{name}"
 
 
+def is_run_id(name: str) -> bool:
+    return re.fullmatch(RUN_ID, name) is not None
+
+
 def checked_run_id(run_id: str) -> str:
     """The run id itself, if it is safe as one folder name of the bucket and of a disk.
 
     Raises:
         ConfigurationError: for anything that is not a plain name.
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise ConfigurationError(
             f"run id {run_id!r} cannot name a folder: use letters, digits and _ . : + - only, "
             "at most 200 of them, beginning with a letter or digit"

@@ -172,10 +172,7 @@ class History(keras.callbacks.Callback):
         progress.epoch, progress.batch, progress.batches = done, 0, self.steps
         progress.seconds = made.seconds
         progress.photos_per_second = round(self._photos_trained / seconds, 1)
-        left = self._epochs_after(done)
-        progress.seconds_left = (
-            None if left is None else round(self._seconds_of_an_epoch() * left, 1)
-        )
+        progress.seconds_left = self._seconds_left(done, self._seconds_of_an_epoch())
         progress.curves = curves_of(self.epochs)
         log.info(
             f"epoch {done}/{total}: accuracy {made.accuracy:.3f} loss {made.loss:.3f}, "
@@ -208,18 +205,28 @@ class History(keras.callbacks.Callback):
         if batches > 0:
             per_batch = (now - self._first_batch_ended) / batches
             progress.photos_per_second = round(self._photos / self.steps / per_batch, 1)
-            after = self._epochs_after(progress.epoch + 1)
-            left = None if after is None else self.steps * (1 + after) - self.batches
-            progress.seconds_left = None if left is None else round(left * per_batch, 1)
+            rest = self.steps - self.batches
+            progress.seconds_left = self._seconds_left(
+                progress.epoch + 1, self.steps * per_batch, rest * per_batch
+            )
 
     def _photos_in(self, batches: int) -> int:
         """How many photos so many batches are; the last of an epoch may be a smaller one."""
         return round(self._photos * batches / self.steps)
 
-    def _epochs_after(self, done: int) -> float | None:
-        """How many like the one just trained those after so many cost; None if it is not known."""
-        cost, rest = self.costs[done - 1], self.costs[done:]
-        return sum(rest) / cost if cost else None if rest else 0.0
+    def _seconds_left(
+        self, done: int, seconds_of_an_epoch: float, seconds_before: float = 0.0
+    ) -> float | None:
+        """What the epochs after so many take, by the last of these; None if it is not known.
+
+        Args:
+            seconds_before: what else there is to be done before them.
+        """
+        cost, after = self.costs[done - 1], sum(self.costs[done:])
+        if after and not cost:
+            return None
+        epochs = after / cost if after else 0.0
+        return round(seconds_before + seconds_of_an_epoch * epochs, 1)
 
     def _seconds_of_an_epoch(self) -> float:
         """What a whole epoch takes, by the one that has just ended; of it we may know a rest."""

@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tasks.contract.cache import Cache
+from tasks.contract.config import PUBLISHED_WEIGHTS
 from tasks.contract.errors import InputError, UnavailableError
 from tasks.contract.store import ObjectHead, Store, sha256_of
 
@@ -71,7 +72,7 @@ def weight_file(store: Store, cache: Cache, source: str, sha256: str = "") -> We
         InputError: there is no such file, or it is another one.
         UnavailableError: see ``mirror_weights``.
     """
-    published = source in ("imagenet", "lite0")
+    published = source in PUBLISHED_WEIGHTS
     key = mirror_weights(store, source) if published else source
     head = store.head(key)
     if head is None:

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from tasks.contract.manifest import report_prefix
+from tasks.contract.manifest import RUN_ID, record_key, report_prefix
 from wildlife.identity import DAG_ID
 from wildlife.pages.airflow_runs import known_runs
 from wildlife.pages.bucket import aside, in_threads, open_store
+from wildlife.pages.progress import STEPS
 from wildlife.pages.runs import Column, all_runs, ordered
 from wildlife.pages.serving import FILE_HEADERS, page
 from wildlife.pages.trend import trend_of
@@ -22,7 +23,6 @@ from wildlife.pages.zipped import zipped
 router = APIRouter()
 
 _ON_A_PAGE = 50
-_STEPS = ("fetch", "preprocess", "train_scratch", "train_transfer", "compare")
 _TYPES = {
     "html": "text/html; charset=utf-8",
     "md": "text/markdown; charset=utf-8",
@@ -34,7 +34,7 @@ _TYPES = {
 }
 _FILE_NAME = rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,99}}\.({'|'.join(_TYPES)})$"
 
-RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}$")]
+RunId = Annotated[str, Path(pattern=f"^{RUN_ID}$")]
 FileName = Annotated[str, Path(pattern=_FILE_NAME)]
 
 
@@ -79,7 +79,7 @@ def show_report(request: Request, run_id: RunId, dag_id: str = DAG_ID) -> HTMLRe
     if store.head(report_prefix(run_id) + "index.html") is not None:
         return page(request, "report.html.j2", run_id=run_id)
     known = known_runs(run_id).get(run_id)
-    left = {head.key: head for head in store.list(f"runs/{run_id}/")}
+    left = {head.key for head in store.list(f"runs/{run_id}/")}
     if known is None and not left:
         raise HTTPException(404, f"There is no run {run_id}.")
     return page(
@@ -87,7 +87,7 @@ def show_report(request: Request, run_id: RunId, dag_id: str = DAG_ID) -> HTMLRe
         "unfinished.html.j2",
         run_id=run_id,
         known=known,
-        done=[name for name in _STEPS if f"runs/{run_id}/{name}.json" in left],
+        done=[name for name in STEPS if record_key(run_id, name) in left],
     )
 
 

@@ -10,9 +10,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-from tasks.contract.errors import ConfigurationError, StepError
+from tasks.contract.errors import StepError
 from tasks.contract.headline import Headline, Listed, read_file_of_all, read_headlines
-from tasks.contract.manifest import checked_run_id
+from tasks.contract.manifest import is_run_id
 from tasks.contract.store import Store, StoreSettings
 from wildlife.pages.airflow_runs import KnownRun, known_runs
 
@@ -137,7 +137,7 @@ class _ReadBefore:
 
 def _leave_empty_ones_out(store: Store, names: set[str], left_something: set[str]) -> None:
     """Look into folders that nobody knows: some servers keep one when its last object is gone."""
-    unseen = [name for name in names - left_something if _is_run_id(name)]
+    unseen = [name for name in names - left_something if is_run_id(name)]
     if unseen:
         with ThreadPoolExecutor(8) as pool:
             filled = pool.map(lambda name: any(store.list(f"runs/{name}/")), unseen)
@@ -154,13 +154,6 @@ def _run(run_id: str, listed: Mapping[str, Listed], airflow: Mapping[str, KnownR
     else:
         when = known.started if known else None
     return Run(run_id, when, headline, entry is not None, known)
-
-
-def _is_run_id(name: str) -> bool:
-    try:
-        return bool(checked_run_id(name))
-    except ConfigurationError:
-        return False
 
 
 Column = Literal[
