@@ -10,6 +10,7 @@ from tasks.train.augment import RandomViews
 from tasks.train.compiling import compile_classifier
 from tasks.train.data import MIN_IMAGE_SIZE, Data
 from tasks.train.device import prepare
+from tasks.train.fusing import fused
 from tasks.train.history import History
 from tasks.train.inference import answers
 from tasks.train.memory import require_memory
@@ -111,9 +112,9 @@ def _trainable(network: keras.Model, data: Data, recipe: ScratchRecipe, seed: in
 
     Whatever it sees, the models of one training have the same variables.
     """
-    side, model = network.input_shape[1], network
+    side, model = network.input_shape[1], fused(network)
     if recipe.smallest_view < 1 or early_stage(recipe, data.image_size)[1]:
         views = RandomViews(seed, recipe.smallest_view, side=side)
-        model = views.before(network, data.image_size)
+        model = views.before(model, data.image_size)
     compile_classifier(model, recipe, len(data.train))
     return model
