@@ -17,12 +17,12 @@ from benchmarks.pages_server import RUNS, has_report, run_id
 from embedded.ports import free_ports
 from tasks.contract.headline import Headline, publish_headline
 from tasks.contract.store import Store
+from tasks.registry import STEP_NAMES
 from tests.plugins.conftest import connection
 from tests.plugins.pages.published import headline
 
 ROOT = Path(__file__).resolve().parent.parent
 _AIM = Target("ours", "<=", 200)
-_STEPS = ("fetch", "preprocess", "train_scratch", "train_transfer", "compare")
 _TIMES = 20
 _LIST = "/wildlife/reports"
 
@@ -58,7 +58,7 @@ def _figure(name: str, milliseconds: float, aim: float | None) -> Figure:
 def _fill(store: Store) -> None:
     def put(number: int) -> Headline | None:
         run = run_id(number)
-        done = _STEPS if has_report(number) else _STEPS[:2]
+        done = STEP_NAMES if has_report(number) else STEP_NAMES[:2]
         for step in done:
             store.write(f"runs/{run}/{step}.json", b"{}")
         if not has_report(number):

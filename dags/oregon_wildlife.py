@@ -1,6 +1,6 @@
 """Pull a photo archive from object storage, prepare it, train EfficientNet-B0 twice on a GPU
-worker (from random weights, and from ImageNet weights), and publish a report on what transfer
-learning bought.
+worker (from random weights, and from ImageNet weights), publish a report on what transfer
+learning bought, and promote the better network if it beats the champion.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from wildlife.form import trigger_form
 from wildlife.identity import DAG_ID
 from wildlife.operators import step_operator
 from wildlife.operators.base import StepOperator
-from wildlife.published import MODEL_SCRATCH, MODEL_TRANSFER, REPORT
+from wildlife.published import IF_PROMOTED, MODEL_SCRATCH, MODEL_TRANSFER, REPORT
 from wildlife.schedule import schedule
 from wildlife.settings import settings
 
@@ -56,6 +56,8 @@ with DAG(
         outlets=[MODEL_TRANSFER],
         **GPU,
     )
+    champion = node("champion", "Challenge the champion")
     compare = node("compare", "Compare", outlets=[REPORT])
+    promote = node("promote", "Promote", outlets=[IF_PROMOTED])
 
-    fetch >> preprocess >> [train_scratch, train_transfer] >> compare
+    fetch >> preprocess >> [train_scratch, train_transfer] >> champion >> compare >> promote

@@ -18,12 +18,12 @@ from types import FrameType
 from typing import TextIO
 
 from tasks.contract.cache import Cache
-from tasks.contract.config import ChampionConfig, Config
+from tasks.contract.config import Config
 from tasks.contract.errors import StepError, UnavailableError
 from tasks.contract.manifest import checked_run_id
 from tasks.contract.step import run_step
 from tasks.contract.store import Store
-from tasks.registry import BY_HAND, STEP_NAMES, step_named
+from tasks.registry import STEP_NAMES, step_named
 
 log = logging.getLogger("tasks")
 
@@ -56,10 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 commands.rollback(store, given.why)
             return 0
-        config = (ChampionConfig if given.command == "champion" else Config).parse(given.config)
         run_step(
             step_named(given.command),
-            config,
+            Config.parse(given.config),
             checked_run_id(given.run_id),
             Store.from_environment(),
             Cache.from_environment(),
@@ -95,10 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The bucket is set by WILDLIFE_BUCKET, AWS_ENDPOINT_URL and AWS' own variables.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name in (*STEP_NAMES, *BY_HAND):
+    for name in STEP_NAMES:
         step = commands.add_parser(name, help=f"run the step {name}")
         step.add_argument(
-            "--run-id", required=name in STEP_NAMES, help="the run that the step belongs to"
+            "--run-id", required=name != "champion", help="the run that the step belongs to"
         )
         step.add_argument(
             "--config", default="{}", metavar="JSON", help="options as JSON; defaults for the rest"

@@ -1,4 +1,4 @@
-"""The step ``champion``: what decides (``tasks.champion``) with what runs a network.
+"""The steps ``champion`` and ``promote``: what decides (``tasks.champion``) and what runs networks.
 
 No step imports another; this joins two, as ``tasks.predict`` does, and no step imports it.
 """
@@ -8,7 +8,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.champion import champion_step
+from tasks.champion import champion_step, promote_step
 from tasks.contract.photos import PhotoSet
 from tasks.contract.step import Artifact
 from tasks.train.quiet import hushed
@@ -25,4 +25,5 @@ def _answers(training: Artifact, photos: PhotoSet) -> NDArray[np.float32]:
     return answers(network, photos, "the champion's test")
 
 
-STEP = champion_step(_answers)
+CHAMPION = champion_step(_answers)
+PROMOTE = promote_step(_answers)

@@ -9,18 +9,17 @@ _MODULES = {
     "preprocess": ("tasks.preprocess", "STEP"),
     "train_scratch": ("tasks.train", "SCRATCH"),
     "train_transfer": ("tasks.train", "TRANSFER"),
+    "champion": ("tasks.promotion", "CHAMPION"),
     "compare": ("tasks.compare", "STEP"),
+    "promote": ("tasks.promotion", "PROMOTE"),
 }
 
 #: The DAG's nodes.
 STEP_NAMES = tuple(_MODULES)
 
-#: Steps that a person runs: the DAG has no node of them.
-BY_HAND = {"champion": ("tasks.promotion", "STEP")}
-
 
 def step_named(name: str) -> Step:
     """The step of this name."""
-    module, attribute = (_MODULES | BY_HAND)[name]
+    module, attribute = _MODULES[name]
     step: Step = getattr(import_module(module), attribute)
     return step

@@ -87,7 +87,7 @@ def test_the_command_line_starts_without_tensorflow() -> None:
         "import sys, tasks.__main__\n"
         "from tasks.registry import STEP_NAMES, step_named\n"
         "steps = [step_named(name) for name in STEP_NAMES]\n"
-        "assert len(steps) == 5\n"
+        "assert len(steps) == 7\n"
         "print([m for m in ('tensorflow', 'keras', 'matplotlib', 'airflow') if m in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

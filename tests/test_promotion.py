@@ -1,4 +1,4 @@
-"""The step ``champion`` as the command line has it: with what runs a network."""
+"""The steps ``champion`` and ``promote`` as the command line has them: with what runs a network."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tasks.contract.step import run_step
 from tasks.contract.store import Store
 from tasks.contract.training import PREDICTIONS_FILE, Predictions
 from tasks.promotion import _answers
-from tasks.registry import BY_HAND, step_named
+from tasks.registry import STEP_NAMES, step_named
 from tasks.train import TRANSFER
 from tests.train.conftest import Prepared, photo_set, result_of
 
@@ -24,5 +24,5 @@ def test_a_champion_answers_as_it_did_in_its_own_test(store: Store, cache: Cache
     assert answers == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_steps_by_hand_are_found_by_name() -> None:
-    assert [step_named(name).name for name in BY_HAND] == ["champion"]
+def test_each_step_is_found_by_its_name() -> None:
+    assert [step_named(name).name for name in STEP_NAMES] == list(STEP_NAMES)

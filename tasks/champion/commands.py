@@ -8,7 +8,7 @@ from tasks.contract.store import Store
 
 
 def show(store: Store) -> None:
-    """Print the champion, those before it, and those that were taken back."""
+    """Print the champion, those before it, and those that people turned down."""
     champions, _ = read_champions(store)
     _print(store, champions)
 
@@ -28,14 +28,17 @@ def _user() -> str:
 def _print(store: Store, champions: Champions) -> None:
     if champions.current is None:
         print("There is no champion yet.")
-        return
-    print(f"Champion: {_line(champions.current)}")
-    print(f"  weights: {store.uri(champions.current.training.key)}")
+    else:
+        print(f"Champion: {_line(champions.current)}")
+        print(f"  weights: {store.uri(champions.current.training.key)}")
     for champion in champions.champions[1:]:
         print(f"Before:   {_line(champion)}")
     for taken in champions.withdrawn:
         said = f": {taken.why}" if taken.why else ""
         print(f"Withdrawn: {taken.champion.name}, {taken.when:%Y-%m-%d %H:%M} by {taken.who}{said}")
+    for one in champions.rejected:
+        name = f"{one.step} of run {one.run_id}"
+        print(f"Rejected: {name}, {one.when:%Y-%m-%d %H:%M} by {one.who}")
 
 
 def _line(champion: Champion) -> str:

@@ -1,64 +1,27 @@
 """Two networks on the test photos that neither has seen."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from tasks.contract.photos import Photo, PhotoSet
+from tasks.contract.decision import Duel
+from tasks.contract.photos import Photo
 from tasks.contract.statistics import (
     PairedCounts,
+    Verdict,
     grouped_interval,
     mcnemar_exact,
     paired_interval,
     verdict_of,
+    wilson_interval,
 )
-from tasks.contract.step import Artifact
 
-#: What a training's network says to photos: float32 (photos, its classes).
-Answers = Callable[[Artifact, PhotoSet], NDArray[np.float32]]
-
-_BETTER = {
+#: By what the statistics call it; the challenger is in the place of transfer there.
+_BETTER: dict[Verdict, Literal["challenger", "champion", "neither"]] = {
     "transfer is better": "challenger",
     "scratch is better": "champion",
     "not distinguishable": "neither",
 }
-
-
-class Duel(BaseModel):
-    """How both did. Accuracies in 0..1; the difference is the challenger's minus the champion's.
-
-    Attributes:
-        test_photos: of the run; those the champion has seen, or that look like one that it has,
-            are left out.
-        unknown_class: compared photos of classes that the champion does not know: it is wrong.
-        difference_low, difference_high: Newcombe's interval, 95 %.
-        grouped_low, grouped_high: that of whole groups of near duplicates.
-        better: by both intervals and McNemar's test.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    test_photos: int
-    seen: int
-    alike: int
-    compared: int
-    unknown_class: int
-    challenger_accuracy: float
-    champion_accuracy: float
-    both: int
-    only_challenger: int
-    only_champion: int
-    neither: int
-    difference: float
-    difference_low: float
-    difference_high: float
-    grouped_low: float
-    grouped_high: float
-    p_value: float
-    better: Literal["challenger", "champion", "neither"]
 
 
 def unseen(test: list[Photo], before: list[Photo]) -> tuple[list[Photo], int, int]:
@@ -90,12 +53,16 @@ def judge(
 
     Args:
         known: the champion's classes.
+        seen, alike: how many test photos were left out.
     """
     truth = np.array([row.class_name for row in photos])
     first, second = np.array(challenger) == truth, np.array(champion) == truth
-    counts = PairedCounts.of(first, second)  # the challenger in the place of transfer
+    counts = PairedCounts.of(first, second)
     grouped = grouped_interval(first, second, np.array([row.group for row in photos]))
     low, high = paired_interval(counts)
+    first_interval, second_interval = (
+        wilson_interval(int(right.sum()), len(photos)) for right in (first, second)
+    )
     return Duel(
         test_photos=len(photos) + seen + alike,
         seen=seen,
@@ -103,7 +70,11 @@ def judge(
         compared=len(photos),
         unknown_class=sum(row.class_name not in known for row in photos),
         challenger_accuracy=float(first.mean()),
+        challenger_low=first_interval.low,
+        challenger_high=first_interval.high,
         champion_accuracy=float(second.mean()),
+        champion_low=second_interval.low,
+        champion_high=second_interval.high,
         both=counts.both,
         only_challenger=counts.only_transfer,
         only_champion=counts.only_scratch,

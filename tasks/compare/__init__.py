@@ -14,10 +14,11 @@ def _run(job: Job) -> Facts:
 STEP = Step(
     name="compare",
     options=CompareOptions,
-    inputs=("fetch", "preprocess", "train_scratch", "train_transfer"),
+    inputs=("fetch", "preprocess", "train_scratch", "train_transfer", "champion"),
     code=(
         "tasks.compare",
         "tasks.contract.archive",
+        "tasks.contract.decision",
         "tasks.contract.photos",
         "tasks.contract.statistics",
         "tasks.contract.training",

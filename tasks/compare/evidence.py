@@ -12,6 +12,7 @@ from tasks.compare.measured import read_metrics
 from tasks.compare.names import shortened
 from tasks.compare.results import read_file, validated
 from tasks.contract.archive import DatasetCard
+from tasks.contract.decision import Decision
 from tasks.contract.errors import InputError
 from tasks.contract.manifest import Manifest
 from tasks.contract.photos import PHOTOS_FILE, REFUSED_FILE, Photo, Refusal, read_rows
@@ -178,6 +179,7 @@ class Evidence:
         test_photos: those of the test, in the order of all that follows.
         labels: the true label of each, int32, shape (test photos,).
         groups: the near-duplicate group of each of them, likewise.
+        champion: how the better network did against the promoted one; ``decision`` is what it says.
     """
 
     fetch: Manifest
@@ -190,6 +192,8 @@ class Evidence:
     groups: NDArray[np.str_]
     scratch: Arm
     transfer: Arm
+    champion: Manifest
+    decision: Decision
 
     @property
     def near_duplicates(self) -> int:
@@ -213,7 +217,11 @@ class Evidence:
 
 
 def read_evidence(
-    fetch: Artifact, preprocess: Artifact, scratch: Artifact, transfer: Artifact
+    fetch: Artifact,
+    preprocess: Artifact,
+    scratch: Artifact,
+    transfer: Artifact,
+    champion: Artifact,
 ) -> Evidence:
     """Read the earlier results; of ``fetch``, no more than its manifest.
 
@@ -237,6 +245,8 @@ def read_evidence(
         groups=np.array([row.group for row in test]),
         scratch=_read_arm(scratch, data.classes, test),
         transfer=_read_arm(transfer, data.classes, test),
+        champion=champion.manifest,
+        decision=validated(Decision, champion.facts, "champion"),
     )
 
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tasks.compare import wording
+from tasks.compare.against_champion import against_champion
 from tasks.compare.confusion_matrix import MOST_NAMES, numbered
 from tasks.compare.data_card import DataCard
 from tasks.compare.figures import Figures
@@ -93,6 +94,7 @@ def _render(
         most_names=MOST_NAMES,
         shown=shown,
         card=card,
+        champion=against_champion(summary),
         history=history,
         properties=list(dict.fromkeys(fact for step in steps for fact in step.produced_by)),
         options=_options(steps),

@@ -28,6 +28,7 @@ def write_report(job: Job) -> Facts:
         job.inputs["preprocess"],
         job.inputs["train_scratch"],
         job.inputs["train_transfer"],
+        job.inputs["champion"],
     )
     compared = StepOrigin(
         run_id=job.run_id,

@@ -22,6 +22,7 @@ from tasks.compare.fitting import Statement, statements_on
 from tasks.compare.names import shortened
 from tasks.compare.part import Part
 from tasks.contract import statistics
+from tasks.contract.decision import Decision, Duel
 from tasks.contract.manifest import Manifest
 from tasks.contract.statistics import PairedCounts, Verdict
 from tasks.contract.training import Epoch
@@ -201,6 +202,32 @@ class DataSummary(Part):
     aspect_ratio: Spread
 
 
+class ChampionSummary(Part):
+    """The run's better network against the champion of that moment, see ``docs/champion.md``.
+
+    Attributes:
+        champion: the step that trained it, and the run; empty if there was none yet.
+        champion_promoted: when that one was.
+        challenger: the better network, by its accuracy in the test.
+        newer: whether it was trained on another archive, prepared later; None without a champion.
+        duel: how both did on the test photos that neither has seen; None if they did not meet, and
+            ``trouble`` says why if there was a champion.
+        rule: the option ``promote``.
+        promotes: whether the rule lets the challenger be the champion, and ``reason`` why. What
+            came of it, ``champion.json`` says: this is written before.
+    """
+
+    champion: str
+    champion_promoted: datetime | None
+    challenger: Literal["scratch", "transfer"]
+    newer: bool | None
+    duel: Duel | None
+    trouble: str
+    rule: str
+    promotes: bool
+    reason: str
+
+
 class StepOrigin(Part):
     """Which execution made a step's result, and with what.
 
@@ -228,6 +255,7 @@ class Summary(Part):
         earlier: runs with a report when this one was computed, newest first; None if the store did
             not say.
         since_previous: what changed since the newest of them, in sentences; empty without one.
+        against_champion: how the better network did against the promoted one.
     """
 
     version: Literal[1] = SUMMARY_VERSION
@@ -251,6 +279,7 @@ class Summary(Part):
     data: DataSummary
     earlier: list[ListedRun] | None
     since_previous: str
+    against_champion: ChampionSummary
     origin: dict[str, StepOrigin] = Field(description="by name of the step")
 
     @property
@@ -339,11 +368,13 @@ def summarise(
         data=_data_summary(evidence),
         earlier=earlier,
         since_previous="",
+        against_champion=_against_champion(evidence.decision),
         origin={
             "fetch": _origin(evidence.fetch),
             "preprocess": _origin(evidence.preprocess),
             "train_scratch": _origin(scratch.manifest),
             "train_transfer": _origin(transfer.manifest),
+            "champion": _origin(evidence.champion),
             "compare": compared,
         },
     )
@@ -351,6 +382,11 @@ def summarise(
         return summary
     since = change_since(earlier[0], summary.as_listed)
     return summary.model_copy(update={"since_previous": since})
+
+
+def _against_champion(decision: Decision) -> ChampionSummary:
+    facts = decision.model_dump(exclude={"challenger", "situation"})
+    return ChampionSummary(challenger=decision.challenger.removeprefix("train_"), **facts)
 
 
 def _arm_summary(arm: Arm, data: DataFacts) -> ArmSummary:

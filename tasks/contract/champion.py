@@ -1,10 +1,11 @@
-"""``champion.json``: the promoted model, those before it, and those that people took back.
+"""``champion.json``: the promoted model, those before it, and those that people turned down.
 
 It changes by conditional puts alone, so of two runs that end together one promotes, and the other
 sees that it must compare again.
 """
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,8 +15,10 @@ from tasks.contract.step import missing_file
 from tasks.contract.store import Store
 
 CHAMPION_KEY = "champion.json"
-#: So many champions are kept, and as many that were taken back.
+#: So many champions are kept, as many that were taken back, and as many rejections.
 KEPT = 20
+#: So often another run may be faster before this one leaves it to a retry.
+ATTEMPTS = 5
 
 
 class _Document(BaseModel):
@@ -66,18 +69,34 @@ class Withdrawal(_Document):
     why: str
 
 
+class Rejection(_Document):
+    """That a person who was asked did not let a network become the champion.
+
+    Attributes:
+        run_id: the run that asked.
+        step, training: of the network: the step that trained it, and its manifest's digest.
+    """
+
+    run_id: str
+    step: str
+    training: str
+    when: datetime
+    who: str
+
+
 class Champions(_Document):
     """All of ``champion.json``.
 
     Attributes:
         revision: counts the changes, so that no earlier document ever comes back.
         champions: the present one first, then those before it.
-        withdrawn: the latest first.
+        withdrawn, rejected: the latest first.
     """
 
     revision: int = 0
     champions: list[Champion] = Field(default_factory=list)
     withdrawn: list[Withdrawal] = Field(default_factory=list)
+    rejected: list[Rejection] = Field(default_factory=list)
 
     @property
     def current(self) -> Champion | None:
@@ -87,17 +106,57 @@ class Champions(_Document):
     def digest(self) -> str:
         return digest_of(self.model_dump(mode="json"))
 
-    def promoting(self, champion: Champion) -> "Champions":
-        return Champions(
-            revision=self.revision + 1,
-            champions=[champion, *self.champions][:KEPT],
-            withdrawn=self.withdrawn,
-        )
+    def is_champion(self, training: Manifest) -> bool:
+        return self.current is not None and self.current.training.digest == training.digest
+
+    def opponent_of(self, training: Manifest) -> Champion | None:
+        """Whom a training's network is compared with: the champion, or whom it took over from.
+
+        So what was said of a network stays true once it is promoted.
+        """
+        before = self.champions[1:] if self.is_champion(training) else self.champions
+        return before[0] if before else None
 
     def withdrawal_of(self, training: Manifest) -> Withdrawal | None:
-        """Whether a person took back what this training made."""
+        """That a person took back what this training made, the last time."""
         found = (w for w in self.withdrawn if w.champion.training.digest == training.digest)
         return next(found, None)
+
+    def rejection_of(self, training: Manifest) -> Rejection | None:
+        """That a person did not want what this training made, the last time."""
+        return next((r for r in self.rejected if r.training == training.digest), None)
+
+    def objection_to(self, training: Manifest, run_id: str, *, forced: bool) -> str:
+        """Why people do not let a run promote it, in words; empty if they do.
+
+        Args:
+            forced: the run overrides what was said before it.
+        """
+        rejection, withdrawal = self.rejection_of(training), self.withdrawal_of(training)
+        if rejection is not None and (not forced or rejection.run_id == run_id):
+            return f"{rejection.who} rejected it; a run with force may ask again"
+        if withdrawal is not None and not forced:
+            return f"{withdrawal.who} took it back; a run with force may promote it again"
+        return ""
+
+    def _changed(self, **update: Any) -> "Champions":
+        return self.model_copy(update={"revision": self.revision + 1} | update)
+
+    def promoting(self, champion: Champion) -> "Champions":
+        return self._changed(champions=[champion, *self.champions][:KEPT])
+
+    def withdrawing(self, who: str, why: str) -> "Champions":
+        """With the one before the champion as the champion."""
+        taken = Withdrawal(champion=self.champions[0], when=now(), who=who, why=why)
+        return self._changed(
+            champions=self.champions[1:], withdrawn=[taken, *self.withdrawn][:KEPT]
+        )
+
+    def rejecting(self, training: Manifest, run_id: str, who: str) -> "Champions":
+        rejection = Rejection(
+            run_id=run_id, step=training.step, training=training.digest, when=now(), who=who
+        )
+        return self._changed(rejected=[rejection, *self.rejected][:KEPT])
 
 
 def read_champions(store: Store) -> tuple[Champions, str]:
@@ -136,22 +195,33 @@ def roll_back(store: Store, who: str, why: str) -> Champions:
             f"{store.uri(CHAMPION_KEY)} has no champion before the present one: promote another "
             "model first"
         )
-    taken, previous, *_ = before.champions
+    previous = before.champions[1]
     missing = missing_file(store, previous.training)
     if missing is not None:
         raise InputError(
             f"{missing} of {previous.name} is gone: there is no champion to go back to; "
             "promote another model instead"
         )
-    withdrawal = Withdrawal(champion=taken, when=now(), who=who, why=why)
-    after = Champions(
-        revision=before.revision + 1,
-        champions=before.champions[1:],
-        withdrawn=[withdrawal, *before.withdrawn][:KEPT],
-    )
+    after = before.withdrawing(who, why)
     if not write_champions(store, after, etag):
         raise UnavailableError(
             "the champion was changed by someone else at this moment: look at it again, and roll "
             "it back if it still is the one you mean"
         )
     return after
+
+
+def reject(store: Store, training: Manifest, run_id: str, who: str) -> None:
+    """Note that a person did not let a run's network become the champion.
+
+    Raises:
+        UnavailableError: others kept changing the document meanwhile.
+    """
+    for _ in range(ATTEMPTS):
+        champions, etag = read_champions(store)
+        noted = champions.rejection_of(training)
+        if noted is not None and noted.run_id == run_id:
+            return
+        if write_champions(store, champions.rejecting(training, run_id, who), etag):
+            return
+    raise UnavailableError("other runs keep changing the champion: try again later")

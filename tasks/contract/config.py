@@ -23,7 +23,7 @@ class Options(BaseModel):
 
 
 #: The sections of the trigger form, in its order; it opens with the first.
-Section = Literal["Run", "Training", "Photos", "Limits"]
+Section = Literal["Run", "Training", "Champion", "Photos", "Limits"]
 
 
 def option(
@@ -342,7 +342,31 @@ class CompareOptions(Options):
     )
 
 
-class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions, FetchOptions):
+class ChampionOptions(Options):
+    promote: Literal["better", "not worse", "always", "never"] = option(
+        "not worse",
+        "Champion",
+        "Promotion",
+        "When the run's better network becomes the champion, the model to be used. Both are "
+        "compared on the run's test photos, without those that the champion was trained on. The "
+        "first champion needs no comparison.",
+        shown={
+            "better": "better: the paired test says so",
+            "not worse": "not worse: better, or as many photos right and trained on newer data",
+            "always": "always: whatever the comparison says",
+            "never": "never: compare only",
+        },
+    )
+
+
+class Config(
+    CompareOptions,
+    ChampionOptions,
+    TransferOptions,
+    ScratchOptions,
+    PreprocessOptions,
+    FetchOptions,
+):
     """All options of one run."""
 
     force: bool = option(
@@ -389,23 +413,6 @@ class Config(CompareOptions, TransferOptions, ScratchOptions, PreprocessOptions,
     def slice(self, options: type[Options]) -> Options:
         """The part of this configuration that one step may see."""
         return options.model_validate(self.model_dump(include=set(options.model_fields)))
-
-
-class ChampionOptions(Options):
-    """What the step champion sees; not in the trigger form, for the DAG has no node of it."""
-
-    promote: Literal["better", "not worse", "always", "never"] = option(
-        "not worse",
-        "Run",
-        "Promotion",
-        "When the run's better network becomes the champion: if the paired test says that it is "
-        "'better'; if that, or it gets no fewer photos right and is trained on newer data: "
-        "'not worse'; 'always'; or 'never'.",
-    )
-
-
-class ChampionConfig(ChampionOptions, Config):
-    """All options of a run, and those of the step champion."""
 
 
 #: A wrong value is shown, but never pages of it.

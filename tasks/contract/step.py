@@ -54,6 +54,8 @@ class Step:
         inputs: names of the steps whose results it reads.
         run: the step itself; writes files to ``job.output`` and returns facts.
         external: digests of inputs that no step made (the archive), by name.
+        holds: whether an earlier result is still true of the world, given the manifests of the
+            inputs: for a step whose result rests on what changes besides them.
         after: what is done for each run, cached or not (the report's copy for readers).
     """
 
@@ -63,6 +65,9 @@ class Step:
     run: "Callable[[Job], Facts]"
     inputs: tuple[str, ...] = ()
     external: Callable[[Store, Any], dict[str, str]] = lambda _store, _options: {}
+    holds: Callable[[Store, Manifest, Mapping[str, Manifest]], bool] = (
+        lambda _store, _found, _inputs: True
+    )
     after: Callable[[Store, str, Manifest], None] = lambda _store, _run_id, _manifest: None
 
 
@@ -209,7 +214,7 @@ def bring_about(
     inputs |= external
     fingerprint = fingerprint_of(step, options, inputs)
     found = None if forced else find_manifest(store, step.name, fingerprint)
-    if found is not None:
+    if found is not None and step.holds(store, found, upstream):
         return found, True
     log.info("%s: computing %s", step.name, fingerprint[:12])
     with cache.workspace(step.name) as folder:
@@ -267,11 +272,14 @@ def find_manifest(store: Store, step: str, fingerprint: str) -> Manifest | None:
 
 def missing_file(store: Store, manifest: Manifest) -> str | None:
     """The name of a file of the result that is not in the store as it was put; None if all are."""
-    for name, file in manifest.files.items():
-        head = store.head(file.key)
-        if head is None or head.size != file.size or head.etag != file.etag:
-            return name
-    return None
+    files = manifest.files.items()
+    return next((name for name, file in files if not is_in_place(store, file)), None)
+
+
+def is_in_place(store: Store, file: FileReference) -> bool:
+    """Whether the store has a file as it was put."""
+    head = store.head(file.key)
+    return head is not None and (head.size, head.etag) == (file.size, file.etag)
 
 
 def read_record(store: Store, run_id: str, step: str) -> RunRecord:

@@ -1,4 +1,4 @@
-"""The DAG: it parses fast, has the five nodes, and its form is the configuration model."""
+"""The DAG: it parses fast, has a node for each step, and its form is the configuration model."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, AssetAlias, Param
 from airflow.sdk.exceptions import ParamValidationError
 
 from tasks.contract.config import Config
@@ -44,7 +44,9 @@ def test_every_step_is_a_visible_node_and_there_are_no_others(dag: DAG) -> None:
         ("preprocess", {"fetch"}),
         ("train_scratch", {"preprocess"}),
         ("train_transfer", {"preprocess"}),
-        ("compare", {"train_scratch", "train_transfer"}),
+        ("champion", {"train_scratch", "train_transfer"}),
+        ("compare", {"champion"}),
+        ("promote", {"compare"}),
     ],
 )
 def test_nodes_follow_one_another_as_the_readme_says(dag: DAG, node: str, after: set[str]) -> None:
@@ -59,7 +61,7 @@ def test_only_training_waits_for_a_gpu(dag: DAG) -> None:
     on_gpu = {task.task_id for task in dag.tasks if task.pool == "gpu" and task.queue == "gpu"}
     elsewhere = {task.task_id for task in dag.tasks if task.pool == "default_pool"}
     assert on_gpu == {"train_scratch", "train_transfer"}
-    assert elsewhere == {"fetch", "preprocess", "compare"}
+    assert elsewhere == {"fetch", "preprocess", "champion", "compare", "promote"}
 
 
 def test_runs_do_not_pile_up_and_steps_are_tried_again(dag: DAG) -> None:
@@ -81,15 +83,18 @@ def test_only_the_node_that_writes_the_report_links_to_it(dag: DAG) -> None:
     assert linking == {"compare"}
 
 
-def test_report_and_models_are_published_by_the_nodes_that_make_them(dag: DAG) -> None:
+def test_report_models_and_champion_are_published_by_the_nodes_that_make_them(dag: DAG) -> None:
     published = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks}
     assert published == {
         "fetch": [],
         "preprocess": [],
         "train_scratch": ["wildlife_model_scratch"],
         "train_transfer": ["wildlife_model_transfer"],
+        "champion": [],
         "compare": ["wildlife_report"],
+        "promote": ["wildlife_champion"],
     }
+    assert isinstance(dag.get_task("promote").outlets[0], AssetAlias), "published at each success"
 
 
 def test_the_dag_and_each_node_explain_themselves(dag: DAG) -> None:
@@ -152,7 +157,7 @@ def test_the_form_offers_every_option_section_by_section_in_the_model_s_order() 
     form = trigger_form()
     assert form.keys() == Config.model_fields.keys()
     sections = [OPTIONS[name]["section"] for name in form]
-    assert list(dict.fromkeys(sections)) == ["Run", "Training", "Photos", "Limits"]
+    assert list(dict.fromkeys(sections)) == ["Run", "Training", "Champion", "Photos", "Limits"]
     assert sections == sorted(sections, key=list(dict.fromkeys(sections)).index)
     for section in set(sections):
         inside = [name for name in form if OPTIONS[name]["section"] == section]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS
+from tasks.registry import STEP_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -53,7 +54,7 @@ def test_the_workflow_runs_from_an_archive_to_a_report(
 ) -> None:
     first = make("run", stack, f"OPTIONS={QUICK}")
     assert first.returncode == 0, first.stdout + first.stderr
-    for step in ("fetch", "preprocess", "train_scratch", "train_transfer", "compare"):
+    for step in STEP_NAMES:
         assert f"{step:<14}  done in" in first.stdout
     page = Path(first.stdout.partition("report  ")[2].splitlines()[0])
     html = page.read_text()

@@ -21,6 +21,7 @@ from tasks.contract.manifest import RunRecord, record_key
 from tasks.contract.progress import read_progress
 from tasks.contract.store import Store, StoreSettings
 from tasks.contract.training import HISTORY_FILE
+from tasks.registry import STEP_NAMES
 from tests.e2e.test_make_run import QUICK, make
 from tests.engine import Engine
 from tests.plugins.waiting import wait_for
@@ -28,7 +29,6 @@ from wildlife.containers.labels import BUCKET
 
 pytestmark = [pytest.mark.airflow, pytest.mark.docker]
 
-STEPS = ("fetch", "preprocess", "train_scratch", "train_transfer", "compare")
 #: So many that a training on any machine outlasts what is done to it.
 EPOCHS = 400
 LONG = {"image_size": 64, "scratch_epochs": EPOCHS, "transfer_epochs": 2, "weights": "lite0"}
@@ -143,7 +143,7 @@ def test_the_workflow_runs_in_containers_and_leaves_none(stack: Stack) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     assert stack.containers() == []
     run_id = first.stdout.partition("run run-")[2].split()[0]
-    for step in STEPS:
+    for step in STEP_NAMES:
         assert f"{step:<14}  done in" in first.stdout
         content = stack.store.read(record_key(f"run-{run_id}", step)) or b""
         produced_by = RunRecord.model_validate_json(content).manifest.produced_by

@@ -14,12 +14,13 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from tasks.contract.config import Config
 from tasks.contract.errors import FINAL_EXIT_CODES, StepError, UnavailableError
-from tasks.contract.manifest import checked_run_id, record_key
+from tasks.contract.manifest import RunRecord, checked_run_id, record_key
 from tasks.contract.step import missing_file, read_record
 from tasks.contract.store import Store, StoreSettings
 from wildlife.connection import store_environment
 from wildlife.form import chosen_options
 from wildlife.links import ReportLink, report_link
+from wildlife.published import CHAMPION, IF_PROMOTED
 from wildlife.settings import settings
 
 #: A line of a step's log: its time, which Airflow adds itself, its level, and what it says.
@@ -74,8 +75,9 @@ class StepOperator(BaseOperator):
             outcome = self.run_to_end(command, secrets, context)
             if outcome.exit_code != 0:
                 self._fail(outcome)
-            result = self._require_result(run_id, outcome.started, secrets)
-            self._publish(run_id, result, context)
+            store = Store(StoreSettings.from_environment(secrets))
+            record = self._require_record(run_id, outcome.started, store)
+            self._publish(record, store, context)
         except StepError as error:
             self.log.error("%s failed: %s", self.step, error)
             failure = AirflowException if error.retryable else AirflowFailException
@@ -115,12 +117,8 @@ class StepOperator(BaseOperator):
             raise AirflowFailException(reason)
         raise AirflowException(reason)
 
-    def _require_result(self, run_id: str, started: datetime, secrets: Mapping[str, str]) -> str:
-        """Believe only a record of this try whose files are all in the bucket.
-
-        Returns the address of the result's manifest.
-        """
-        store = Store(StoreSettings.from_environment(secrets))
+    def _require_record(self, run_id: str, started: datetime, store: Store) -> RunRecord:
+        """Believe only a record of this try whose files are all in the bucket."""
         if store.head(record_key(run_id, self.step)) is None:
             self._disbelieve("left no record in the bucket")
         record = read_record(store, run_id, self.step)
@@ -130,18 +128,23 @@ class StepOperator(BaseOperator):
             self._disbelieve("its record is older than this try")
         if (name := missing_file(store, record.manifest)) is not None:
             self._disbelieve(f"{name!r} of its result is not in the bucket")
-        address = store.uri(record.manifest.key)
-        self.log.info("the result is complete: %s", address)
-        return address
+        self.log.info("the result is complete: %s", store.uri(record.manifest.key))
+        return record
 
-    def _publish(self, run_id: str, result: str, context: Context) -> None:
+    def _publish(self, record: RunRecord, store: Store, context: Context) -> None:
         """Say with the node's assets, which Airflow publishes on success, where they are."""
-        for asset in self.outlets:
-            context["outlet_events"][asset].extra = {
-                "run_id": run_id,
-                "manifest": result,
-                "link": report_link(run_id),
-            }
+        told: dict[str, Any] = {
+            "run_id": record.run_id,
+            "manifest": store.uri(record.manifest.key),
+            "link": report_link(record.run_id),
+        }
+        made = record.manifest
+        promoted = made.facts.get("promoted") and made.produced_by["run_id"] == record.run_id
+        for outlet in self.outlets:
+            if outlet != IF_PROMOTED:
+                context["outlet_events"][outlet].extra = told
+            elif promoted:
+                context["outlet_events"][outlet].add(CHAMPION, told)
 
     def _disbelieve(self, why: str) -> NoReturn:
         raise UnavailableError(f"{self.step} ended with exit status 0, but {why}")

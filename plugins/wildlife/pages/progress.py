@@ -20,7 +20,9 @@ STEPS = {
     "preprocess": "Preprocess",
     "train_scratch": "Train from scratch",
     "train_transfer": "Train by transfer",
+    "champion": "Challenge the champion",
     "compare": "Compare",
+    "promote": "Promote",
 }
 TRAININGS = ("train_scratch", "train_transfer")
 #: A training tells of itself every three seconds; a validation on two cores takes half a minute,
@@ -102,15 +104,21 @@ def run_view(
         records: of the steps that have a result in this run.
         progress: of the trainings that have begun.
     """
-    steps = {name: _step(name, tasks, records.get(name), progress.get(name), now) for name in STEPS}
-    state = _state_of(steps)
+    steps = {
+        name: _step(name, tasks, records.get(name), progress.get(name), now)
+        for name in STEPS
+        if name in tasks or name in records or not tasks  # a run of before had fewer steps
+    }
+    state = _state_of(steps, tasks)
     return RunView(
         run_id=run_id,
         state=state,
         headline=_headline(state, steps, progress),
         has_report="compare" in records,
         steps=steps,
-        trainings={name: _training(name, steps[name], progress.get(name)) for name in TRAININGS},
+        trainings={
+            name: _training(steps[name], progress.get(name)) for name in TRAININGS if name in steps
+        },
         asked=_clock(now),
     )
 
@@ -213,14 +221,14 @@ def _place(progress: TrainProgress) -> str:
     return place if progress.epoch else f"{place}, compiling the network"
 
 
-def _state_of(steps: Mapping[str, StepView]) -> str:
+def _state_of(steps: Mapping[str, StepView], tasks: Mapping[str, TaskState]) -> str:
     states = {step.state for step in steps.values()}
     if states & {"running", "silent", "retrying"}:
         return "running"
     if "failed" in states:
         return "failed"
-    if steps["compare"].state in ("done", "cached"):
-        return "done"
+    if "compare" in steps and steps["compare"].state in ("done", "cached"):
+        return "running" if "waiting" in {steps[name].state for name in tasks} else "done"
     return "waiting" if states == {"waiting"} else "running"
 
 
@@ -253,14 +261,14 @@ def _told(step: StepView, progress: TrainProgress | None) -> str:
     return f"{progress.epoch} of {progress.epochs} epochs are done"
 
 
-def _training(name: str, step: StepView, progress: TrainProgress | None) -> TrainingView:
+def _training(step: StepView, progress: TrainProgress | None) -> TrainingView:
     curves = {} if progress is None else progress.curves
     epochs = 0 if progress is None else progress.epochs
     accuracy, loss, val_accuracy, val_loss = (
         curves.get(measure, []) for measure in ("accuracy", "loss", "val_accuracy", "val_loss")
     )
     return TrainingView(
-        title=STEPS[name],
+        title=step.title,
         said=step.said,
         share=0.0 if progress is None else _share(progress),
         figures="" if progress is None else _figures(step, progress),

@@ -66,7 +66,9 @@ def running(**task: Any) -> dict[str, TaskState]:
         "preprocess": TaskState("success", 1),
         "train_scratch": TaskState(**{"state": "running", "try_number": 1} | task),
         "train_transfer": TaskState("scheduled"),
+        "champion": TaskState(None),
         "compare": TaskState(None),
+        "promote": TaskState(None),
     }
 
 
@@ -154,6 +156,19 @@ def test_a_run_that_found_everything_unchanged_says_of_which_run() -> None:
     training = view.trainings["train_scratch"]
     assert training.share == 1
     assert training.loss.validation, "the curves of the run that trained"
+
+
+def test_a_run_with_a_report_is_done_once_the_last_step_is() -> None:
+    tasks = {name: TaskState("success", 1) for name in STEPS} | {"promote": TaskState("queued")}
+    view = viewed(tasks, {"compare": record("compare")})
+    assert (view.state, view.has_report) == ("running", True)
+
+
+def test_a_run_of_before_there_was_a_champion_shows_the_steps_that_it_had() -> None:
+    had = [name for name in STEPS if name not in ("champion", "promote")]
+    view = viewed({name: TaskState("success", 1) for name in had})
+    assert list(view.steps) == had
+    assert view.state == "done"
 
 
 def test_a_failed_run_says_where_it_failed_and_what_did_not_begin() -> None:
