@@ -6,11 +6,11 @@ learning bought, and promote the better network if it beats the champion.
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator, chain
 
 from wildlife.form import trigger_form
 from wildlife.identity import DAG_ID
-from wildlife.operators import step_operator
+from wildlife.operators import approval_operator, step_operator
 from wildlife.operators.base import StepOperator
 from wildlife.published import IF_PROMOTED, MODEL_SCRATCH, MODEL_TRANSFER, REPORT
 from wildlife.schedule import schedule
@@ -27,6 +27,13 @@ def documentation(name: str) -> str:
 def node(step: str, name: str, **arguments: Any) -> StepOperator:
     """The node of a step, under the name that its users know."""
     return step_operator(step, task_display_name=name, doc_md=documentation(step), **arguments)
+
+
+def approval() -> list[BaseOperator]:
+    """The node that asks a person before anything is promoted, if the settings want one."""
+    if settings().promote_by == "rule":
+        return []
+    return [approval_operator(task_display_name="Approve", doc_md=documentation("approve"))]
 
 
 with DAG(
@@ -60,4 +67,5 @@ with DAG(
     compare = node("compare", "Compare", outlets=[REPORT])
     promote = node("promote", "Promote", outlets=[IF_PROMOTED])
 
-    fetch >> preprocess >> [train_scratch, train_transfer] >> champion >> compare >> promote
+    fetch >> preprocess >> [train_scratch, train_transfer] >> champion
+    chain(champion, compare, *approval(), promote)

@@ -195,6 +195,11 @@ class AirflowClient:
         instances: list[dict[str, Any]] = self._read(path)["task_instances"]
         return instances
 
+    def question_page(self, run_id: str, task_id: str) -> str:
+        """The address where a task's question is answered."""
+        where = f"/dags/{self.dag_id}/runs/{run_id}/tasks/{task_id}/required_actions"
+        return self._settings.airflow_url + where
+
     def log_lines(self, run_id: str, task_id: str, try_number: int) -> list[str]:
         """The log of one try of a task, oldest line first."""
         content = self._read(

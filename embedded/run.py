@@ -26,7 +26,10 @@ _SAID_PHASES = {
     "training": "training",
     "evaluating": "testing",
 }
-_SHOWN_STATES = ("running", "up_for_retry", "failed", "upstream_failed", "success")
+_SHOWN_STATES = (
+    *("running", "awaiting_input", "up_for_retry", "failed", "upstream_failed"),
+    *("success", "skipped"),
+)
 
 
 def run_workflow(
@@ -108,12 +111,17 @@ class _Follower:
                 return f"{name} failed: {reason}"
         return f"run {self._run_id} failed: look at it in Airflow's page"
 
+    def _question_of(self, task: Mapping[str, Any]) -> str:
+        return self._client.question_page(self._run_id, task["task_id"])
+
     def _described(self, task: Mapping[str, Any]) -> str:
         state = task["state"]
         if state != "success":
-            return {"running": "started", "up_for_retry": "failed, will be tried again"}.get(
-                state, state.replace("_", " ")
-            )
+            return {
+                "running": "started",
+                "awaiting_input": f"waits for an answer: {self._question_of(task)}",
+                "up_for_retry": "failed, will be tried again",
+            }.get(state, state.replace("_", " "))
         content = self._store.read(record_key(self._run_id, task["task_id"]))
         if content is None:
             return "done"

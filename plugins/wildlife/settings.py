@@ -41,6 +41,8 @@ class Settings(BaseSettings):
         watch_seconds: between two looks at it.
         watch_settle_seconds: for so long a new archive must lie there unchanged.
         scheduled_options: options of the runs that begin by themselves, as a JSON object.
+        promote_by: who lets the champion change: the rule by itself, or a person who is asked.
+        promote_wait_hours: for so long a person is waited for.
     """
 
     model_config = SettingsConfigDict(
@@ -61,6 +63,8 @@ class Settings(BaseSettings):
     watch_seconds: float = Field(30, ge=1, allow_inf_nan=False)
     watch_settle_seconds: float = Field(60, ge=0, allow_inf_nan=False)
     scheduled_options: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
+    promote_by: Literal["rule", "person"] = "rule"
+    promote_wait_hours: float = Field(72, gt=0, le=24 * 365, allow_inf_nan=False)
 
     @field_validator("schedule")
     @classmethod
@@ -117,6 +121,10 @@ class Settings(BaseSettings):
     @property
     def retry_delay(self) -> timedelta:
         return timedelta(seconds=self.retry_seconds)
+
+    @property
+    def promote_wait(self) -> timedelta:
+        return timedelta(hours=self.promote_wait_hours)
 
     @property
     def step_timeout(self) -> timedelta:

@@ -152,6 +152,10 @@ class Champions(_Document):
             champions=self.champions[1:], withdrawn=[taken, *self.withdrawn][:KEPT]
         )
 
+    def approving(self, training: Manifest) -> "Champions":
+        """Without what was said against it when a person was asked before."""
+        return self._changed(rejected=[r for r in self.rejected if r.training != training.digest])
+
     def rejecting(self, training: Manifest, run_id: str, who: str) -> "Champions":
         rejection = Rejection(
             run_id=run_id, step=training.step, training=training.digest, when=now(), who=who
@@ -165,7 +169,19 @@ def read_champions(store: Store) -> tuple[Champions, str]:
     Raises:
         InputError: it cannot be read.
     """
-    content, etag = store.read_if_new(CHAMPION_KEY, None) or (b"", "")
+    return champions_if_new(store, None) or (Champions(), "")
+
+
+def champions_if_new(store: Store, etag: str | None) -> tuple[Champions, str] | None:
+    """The same, or None if the ETag is still ``etag``.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    newer = store.read_if_new(CHAMPION_KEY, etag)
+    if newer is None:
+        return None
+    content, etag = newer
     if not etag:
         return Champions(), ""
     try:
@@ -211,17 +227,20 @@ def roll_back(store: Store, who: str, why: str) -> Champions:
     return after
 
 
-def reject(store: Store, training: Manifest, run_id: str, who: str) -> None:
-    """Note that a person did not let a run's network become the champion.
+def note_answer(store: Store, training: Manifest, run_id: str, who: str, *, approved: bool) -> None:
+    """Note that a person did not let a run's network become the champion, or now does.
 
     Raises:
         UnavailableError: others kept changing the document meanwhile.
     """
     for _ in range(ATTEMPTS):
-        champions, etag = read_champions(store)
-        noted = champions.rejection_of(training)
-        if noted is not None and noted.run_id == run_id:
+        before, etag = read_champions(store)
+        noted = before.rejection_of(training)
+        if approved and noted is None:
             return
-        if write_champions(store, champions.rejecting(training, run_id, who), etag):
+        if not approved and noted is not None and noted.run_id == run_id:
+            return
+        after = before.approving(training) if approved else before.rejecting(training, run_id, who)
+        if write_champions(store, after, etag):
             return
     raise UnavailableError("other runs keep changing the champion: try again later")

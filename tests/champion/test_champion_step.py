@@ -18,7 +18,7 @@ from tasks.champion import champion_step, promote_step
 from tasks.champion.decide import Answers
 from tasks.champion.duel import unseen
 from tasks.contract.cache import Cache
-from tasks.contract.champion import CHAMPION_KEY, read_champions, reject, roll_back
+from tasks.contract.champion import CHAMPION_KEY, note_answer, read_champions, roll_back
 from tasks.contract.config import Config
 from tasks.contract.decision import Decision
 from tasks.contract.errors import InputError
@@ -238,7 +238,7 @@ def test_what_a_person_rejected_is_asked_about_again_only_by_force(
     training = read_record(store, "run-2", "train_transfer").manifest
     assert run.champion(force=True).manifest.facts["promotes"] is True
     for _ in range(2):  # as a task that is tried again
-        reject(store, training, "run-2", "ann")
+        note_answer(store, training, "run-2", "ann", approved=False)
     assert len(read_champions(store)[0].rejected) == 1
     for forced in (True, False):  # an answer in this run counts in this run
         facts = run.promote(force=forced).manifest.facts
@@ -247,6 +247,8 @@ def test_what_a_person_rejected_is_asked_about_again_only_by_force(
     later = trained(world(0.9), "run-3")
     assert later.champion().manifest.facts["promotes"] is False
     assert later.champion(force=True).manifest.facts["promotes"] is True
+    note_answer(store, training, "run-3", "ann", approved=True)
+    assert read_champions(store)[0].rejected == []
     assert later.promote(force=True).manifest.facts["promoted"] is True
 
 

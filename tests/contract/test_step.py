@@ -305,6 +305,25 @@ def test_a_step_is_told_what_its_fingerprint_saw_outside(store: Store, cache: Ca
     assert seen == {"archive": CONFIG.archive}
 
 
+def test_a_result_that_does_not_hold_any_more_is_computed_again(store: Store, cache: Cache) -> None:
+    """As one that rests on something in the bucket that no step made."""
+
+    def look(job: Job) -> Facts:
+        return {"seen": (job.store.read("said") or b"").decode()}
+
+    step = step_of(
+        look, holds=lambda store, found, _: store.read("said") == found.facts["seen"].encode()
+    )
+    store.write("said", b"one")
+    cached = []
+    for number, said in enumerate((b"one", b"one", b"two", b"two")):
+        store.write("said", said)
+        record = run_step(step, CONFIG, f"r{number}", store, cache)
+        assert record.manifest.facts == {"seen": said.decode()}
+        cached.append(record.cached)
+    assert cached == [False, True, False, True]
+
+
 def test_a_step_is_told_its_fingerprint_and_whether_the_run_is_forced(
     store: Store, cache: Cache
 ) -> None:

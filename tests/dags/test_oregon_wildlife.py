@@ -18,7 +18,7 @@ from tasks.registry import STEP_NAMES
 from tests.plugins.airflow_home import ROOT
 from wildlife.form import chosen_options, trigger_form
 from wildlife.pages.app import app
-from wildlife.pages.progress import STEPS
+from wildlife.pages.progress import NODES, STEPS
 from wildlife.settings import settings
 
 DOCUMENTATION = {path.stem: path.read_text() for path in (ROOT / "dags" / "doc").glob("*.md")}
@@ -51,6 +51,26 @@ def test_every_step_is_a_visible_node_and_there_are_no_others(dag: DAG) -> None:
 )
 def test_nodes_follow_one_another_as_the_readme_says(dag: DAG, node: str, after: set[str]) -> None:
     assert dag.get_task(node).upstream_task_ids == after
+
+
+def test_a_person_is_asked_between_report_and_promotion_if_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WILDLIFE_PROMOTE_BY", "person")
+    monkeypatch.setenv("WILDLIFE_PROMOTE_WAIT_HOURS", "1.5")
+    settings.cache_clear()
+    bag = DagBag(ROOT / "dags")
+    settings.cache_clear()
+    assert bag.import_errors == {}
+    asking = bag.dags["oregon_wildlife"]
+    assert set(asking.task_ids) == set(NODES)
+    approve = asking.get_task("approve")
+    assert approve.upstream_task_ids == {"compare"}
+    assert approve.downstream_task_ids == {"promote"}
+    assert asking.get_task("promote").upstream_task_ids == {"approve"}
+    assert approve.response_timeout == timedelta(hours=1.5)
+    assert (approve.task_display_name, approve.template_fields) == (NODES["approve"], ())
+    assert str(approve.doc_md).startswith("### What it does")
 
 
 def test_each_node_runs_the_step_of_its_name(dag: DAG) -> None:
@@ -110,8 +130,13 @@ def test_the_dag_and_each_node_explain_themselves(dag: DAG) -> None:
 
 def test_a_node_is_called_in_the_documentation_as_it_is_on_the_page(dag: DAG) -> None:
     called = re.findall(r'"([A-Z][A-Za-z, ]+)"', "".join(DOCUMENTATION.values()))
-    known = {*STEPS.values(), *(str(schema["title"]) for schema in OPTIONS.values())}
-    known |= {"Trigger", "Run Parameters", "Limits"}  # Airflow's own, and a section
+    known = {*NODES.values(), *(str(schema["title"]) for schema in OPTIONS.values())}
+    known |= {
+        "Trigger",
+        "Run Parameters",
+        "Required Actions",
+        "Limits",
+    }  # Airflow's own, and a section
     known |= {"Progress", "Report", "Reports"}  # the plugin's
     assert [name for name in called if name not in known] == []
 

@@ -74,7 +74,8 @@ class Prepared:
                             )
                         )
         write_rows(job.output / PHOTOS_FILE, rows)
-        return {"classes": self.classes, "image_size": self.image_size}
+        archive = {"sha256": hashlib.sha256(repr(self).encode()).hexdigest()}
+        return {"classes": self.classes, "image_size": self.image_size, "archive": archive}
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
-"""One factory for the workflow's steps, whatever they run in."""
+"""Factories of the workflow's nodes, whatever they run in."""
 
 from typing import Any
+
+from airflow.sdk import BaseOperator
 
 from wildlife.operators.base import StepOperator
 from wildlife.settings import settings
@@ -15,6 +17,20 @@ def step_operator(step: str, **arguments: Any) -> StepOperator:
         retries=chosen.retries,
         retry_delay=chosen.retry_delay,
         execution_timeout=chosen.step_timeout,
+        **arguments,
+    )
+
+
+def approval_operator(**arguments: Any) -> BaseOperator:
+    """The node that asks a person before the network is promoted."""
+    from wildlife.operators.approval import PromotionApproval  # only where somebody is asked
+
+    chosen = settings()
+    return PromotionApproval(
+        task_id="approve",
+        wait=chosen.promote_wait,
+        retries=chosen.retries,
+        retry_delay=chosen.retry_delay,
         **arguments,
     )
 

@@ -21,7 +21,7 @@ from tasks.contract.progress import TrainProgress
 from tasks.contract.store import Store
 from wildlife.identity import DAG_ID
 from wildlife.pages.bucket import aside, open_store
-from wildlife.pages.progress import STEPS, TRAININGS, RunView, TaskState, run_view
+from wildlife.pages.progress import NODES, STEPS, TRAININGS, RunView, TaskState, run_view
 from wildlife.pages.reports import RunId
 from wildlife.pages.serving import FILE_HEADERS, page
 
@@ -72,7 +72,7 @@ def _task_states(session: Session, run_id: str) -> dict[str, TaskState]:
     return {
         task: TaskState(state, tries or 0, started)
         for task, state, tries, started in session.execute(asked)
-        if task in STEPS
+        if task in NODES
     }
 
 

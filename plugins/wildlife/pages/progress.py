@@ -24,12 +24,20 @@ STEPS = {
     "compare": "Compare",
     "promote": "Promote",
 }
+#: The nodes as they follow each other; one that asks a person is there only by setting.
+NODES = {name: STEPS[name] for name in STEPS if name != "promote"} | {
+    "approve": "Approve",
+    "promote": STEPS["promote"],
+}
 TRAININGS = ("train_scratch", "train_transfer")
 #: A training tells of itself every three seconds; a validation on two cores takes half a minute,
 #: and the first batch, for which the network is compiled, minutes.
 _SILENT_SECONDS, _SILENT_SECONDS_BEFORE_A_BATCH = 60.0, 300.0
 #: Where a training may be silent for minutes: it says when it began, and not that it is silent.
 _SILENT_PHASES = {"preparing": "preparing the network", "evaluating": "testing the network"}
+
+#: States of a step that a run goes on in.
+_AT_WORK = {"running", "asking", "silent", "retrying"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +54,8 @@ class StepView:
     """A line of the page.
 
     Attributes:
-        state: ``waiting``, ``running``, ``silent``, ``retrying``, ``done``, ``cached``,
-            ``failed`` or ``blocked``; the line's mark.
+        state: ``waiting``, ``running``, ``asking``, ``silent``, ``retrying``, ``done``,
+            ``cached``, ``failed`` or ``blocked``; the line's mark.
         said: what it does, in words.
     """
 
@@ -106,8 +114,8 @@ def run_view(
     """
     steps = {
         name: _step(name, tasks, records.get(name), progress.get(name), now)
-        for name in STEPS
-        if name in tasks or name in records or not tasks  # a run of before had fewer steps
+        for name in NODES
+        if name in tasks or name in records or (name in STEPS and not tasks)
     }
     state = _state_of(steps, tasks)
     return RunView(
@@ -146,7 +154,7 @@ def _step(
     now: datetime,
 ) -> StepView:
     task = tasks.get(name) or _guessed(record, progress)
-    return StepView(STEPS[name], *_state_and_words(name, task, record, progress, now))
+    return StepView(NODES[name], *_state_and_words(name, task, record, progress, now))
 
 
 def _state_and_words(
@@ -159,14 +167,18 @@ def _state_and_words(
     match task.state:
         case "running" | "restarting" | "deferred":
             return _running(task, progress, now)
+        case "awaiting_input":
+            return "asking", "waits for an answer: follow this link to approve or reject"
         case "success":
-            return _done(record)
+            return _done(name, record)
         case "up_for_retry" | "up_for_reschedule":
             return "retrying", "failed, and is tried again soon; its log says why"
         case "upstream_failed":
             return "blocked", "not begun, for a step before it failed"
         case "failed":
             return "failed", "failed: the last line of its log says why"
+        case "skipped" if name in ("approve", "promote"):
+            return "done", "nobody answered in time: not promoted"
         case "skipped" | "removed":
             return "failed", f"{task.state} in Airflow"
         case "queued":
@@ -184,7 +196,9 @@ def _guessed(record: RunRecord | None, progress: TrainProgress | None) -> TaskSt
     return TaskState(None if progress is None else "running")
 
 
-def _done(record: RunRecord | None) -> tuple[str, str]:
+def _done(name: str, record: RunRecord | None) -> tuple[str, str]:
+    if name not in STEPS:
+        return "done", "answered, or there was nothing to ask"
     if record is None:
         return "done", "marked as done in Airflow"
     seconds = duration((record.finished - record.started).total_seconds())
@@ -223,7 +237,7 @@ def _place(progress: TrainProgress) -> str:
 
 def _state_of(steps: Mapping[str, StepView], tasks: Mapping[str, TaskState]) -> str:
     states = {step.state for step in steps.values()}
-    if states & {"running", "silent", "retrying"}:
+    if states & _AT_WORK:
         return "running"
     if "failed" in states:
         return "failed"
@@ -245,13 +259,15 @@ def _headline(
     told = [
         f"{step.title}: {_told(step, progress.get(name))}."
         for name, step in steps.items()
-        if step.state in ("running", "silent", "retrying")
+        if step.state in _AT_WORK
     ]
     return " ".join(told) or "The next step is about to begin."
 
 
 def _told(step: StepView, progress: TrainProgress | None) -> str:
     """What of a step is worth reading aloud: no batches, no clock."""
+    if step.state == "asking":
+        return "waits for an answer"
     if step.state == "retrying":
         return "failed, and is tried again"
     if step.state == "silent":

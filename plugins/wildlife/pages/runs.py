@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-from tasks.contract.errors import StepError
+from tasks.contract.champion import champions_if_new
+from tasks.contract.errors import InputError, StepError
 from tasks.contract.headline import Headline, Listed, read_file_of_all, read_headlines
 from tasks.contract.manifest import is_run_id
 from tasks.contract.store import Store, StoreSettings
@@ -30,6 +31,7 @@ class Run:
         when: its report was put in place, or else it was started; None if nobody knows.
         headline: of its report, if there is one and it can be read.
         known: what Airflow has of it; None if Airflow has forgotten it or never had it.
+        champion: whether it promoted the network that is the champion now.
     """
 
     run_id: str
@@ -37,6 +39,7 @@ class Run:
     headline: Headline | None
     reported: bool
     known: KnownRun | None
+    champion: bool
 
     @property
     def state(self) -> State:
@@ -65,8 +68,8 @@ class Run:
 def all_runs(store: Store) -> list[Run]:
     """Every run that the bucket or Airflow has, newest first.
 
-    It takes a listing of folders, a question whether the file of all headlines is another than
-    before, and a query of Airflow's database.
+    It takes a listing of folders, two questions whether a file is another than before, that of all
+    headlines and that of the champion, and a query of Airflow's database.
 
     Raises:
         StepError: the store failed.
@@ -74,13 +77,14 @@ def all_runs(store: Store) -> list[Run]:
     before = _read_before(store.settings)
     with ThreadPoolExecutor(2) as pool:
         folders = pool.submit(lambda: list(store.folders("runs/")))
+        champion = pool.submit(before.champion_now, store)
         listed = before.headlines_now(store)
         airflow = known_runs()
         names = set(folders.result())
     lonely = names - listed.keys() - airflow.keys()
     _leave_empty_ones_out(store, lonely, before.left_something)
     runs = [
-        _run(name, listed, airflow)
+        _run(name, listed, airflow, champion.result())
         for name in (lonely & before.left_something) | listed.keys() | airflow.keys()
     ]
     return ordered(runs, "when", descending=True)
@@ -105,6 +109,7 @@ class _ReadBefore:
         self._etag = ""
         self._checked = time.monotonic()
         self._checking = threading.Lock()
+        self._champion, self._champion_etag = "", ""
 
     def headlines_now(self, store: Store) -> Mapping[str, Listed]:
         """Those of the file of all, if it has changed; each against its object every now and then.
@@ -121,6 +126,17 @@ class _ReadBefore:
         elif time.monotonic() - self._checked > _UNCHECKED_SECONDS:
             threading.Thread(target=self._check_aside, args=(store,), daemon=True).start()
         return self._headlines
+
+    def champion_now(self, store: Store) -> str:
+        """The run that promoted the champion; empty if there is none, or nobody can read who."""
+        try:
+            newer = champions_if_new(store, self._champion_etag)
+        except InputError:
+            return ""
+        if newer is not None:
+            champions, self._champion_etag = newer
+            self._champion = champions.current.run_id if champions.current else ""
+        return self._champion
 
     def _check(self, store: Store) -> None:
         self._headlines = read_headlines(store, self._headlines)
@@ -144,7 +160,9 @@ def _leave_empty_ones_out(store: Store, names: set[str], left_something: set[str
             left_something.update(name for name, full in zip(unseen, filled, strict=True) if full)
 
 
-def _run(run_id: str, listed: Mapping[str, Listed], airflow: Mapping[str, KnownRun]) -> Run:
+def _run(
+    run_id: str, listed: Mapping[str, Listed], airflow: Mapping[str, KnownRun], champion: str
+) -> Run:
     entry, known = listed.get(run_id), airflow.get(run_id)
     headline = entry.headline if entry else None
     if headline is not None:
@@ -153,7 +171,7 @@ def _run(run_id: str, listed: Mapping[str, Listed], airflow: Mapping[str, KnownR
         when = entry.published
     else:
         when = known.started if known else None
-    return Run(run_id, when, headline, entry is not None, known)
+    return Run(run_id, when, headline, entry is not None, known, run_id == champion)
 
 
 Column = Literal[

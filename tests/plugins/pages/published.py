@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from tasks.contract.champion import Champion, Data
 from tasks.contract.headline import Headline, publish_headline
-from tasks.contract.manifest import now
+from tasks.contract.manifest import FileReference, Manifest, now
 from tasks.contract.store import Store
 from wildlife.identity import DAG_ID
 
@@ -41,6 +42,17 @@ def publish(store: Store, run_id: str, hours_ago: float = 0, **changes: Any) -> 
     store.write(f"reports/{run_id}/summary.json", b"{}")
     store.write(f"runs/{run_id}/compare.json", b"{}")
     publish_headline(store, headline(run_id, hours_ago, **changes))
+
+
+def champion(run_id: str) -> Champion:
+    """A network that a run promoted."""
+    training = Manifest(
+        step="train_transfer", fingerprint=run_id, options={}, inputs={}, files={},
+        facts={"of": run_id}, produced_by={"run_id": run_id}, created=now(),
+    )  # fmt: skip
+    photos = FileReference(key="photos.jsonl", size=1, sha256="0" * 64, etag="0")
+    data = Data(photos=photos, archive_sha256="a1" * 32, prepared=now())
+    return Champion(run_id=run_id, promoted=now(), reason="made up", training=training, data=data)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from tasks.contract.manifest import Manifest, RunRecord
 from tasks.contract.progress import TrainProgress
 from tasks.registry import STEP_NAMES
 from wildlife.pages.progress import (
+    NODES,
     STEPS,
     TRAININGS,
     RunView,
@@ -171,6 +172,19 @@ def test_a_run_of_before_there_was_a_champion_shows_the_steps_that_it_had() -> N
     assert view.state == "done"
 
 
+def test_a_run_that_waits_for_a_person_says_so_and_has_its_report() -> None:
+    tasks = {name: TaskState("success", 1) for name in STEPS}
+    asked = tasks | {"approve": TaskState("awaiting_input", 1), "promote": TaskState(None)}
+    view = viewed(asked, {"compare": record("compare")})
+    assert list(view.steps) == list(NODES)
+    assert view.steps["approve"].state == "asking"
+    assert (view.state, view.headline) == ("running", "Approve: waits for an answer.")
+    assert view.has_report
+    late = tasks | {name: TaskState("skipped", 1) for name in ("approve", "promote")}
+    assert viewed(late).state == "done"
+    assert viewed(late).steps["promote"].said == "nobody answered in time: not promoted"
+
+
 def test_a_failed_run_says_where_it_failed_and_what_did_not_begin() -> None:
     tasks = running(state="failed") | {
         "train_transfer": TaskState("success", 1),
@@ -213,13 +227,14 @@ def test_a_duration_has_two_units_at_most(seconds: float, words: str) -> None:
 
 
 TASKS = st.dictionaries(
-    st.sampled_from(list(STEPS)),
+    st.sampled_from(list(NODES)),
     st.builds(
         TaskState,
         st.sampled_from(
             [
                 *(None, "scheduled", "queued", "running", "success", "failed", "up_for_retry"),
                 *("upstream_failed", "skipped", "removed", "restarting", "deferred", "a new one"),
+                "awaiting_input",
             ]
         ),
         st.integers(0, 9),
@@ -257,7 +272,8 @@ def test_whatever_is_known_of_a_run_can_be_shown(
     tasks: dict[str, TaskState], records: dict[str, RunRecord], told: dict[str, TrainProgress]
 ) -> None:
     view = run_view("run-1", tasks, records, told, NOW)
-    states = {"waiting", "running", "silent", "retrying", "done", "cached", "failed", "blocked"}
+    at_work = {"running", "asking", "silent", "retrying"}
+    states = at_work | {"waiting", "done", "cached", "failed", "blocked"}
     assert {step.state for step in view.steps.values()} <= states
     assert all(step.said for step in view.steps.values())
     assert view.headline.endswith(".")

@@ -10,9 +10,10 @@ from html import unescape
 import pytest
 from fastapi.testclient import TestClient
 
+from tasks.contract.champion import CHAMPION_KEY, read_champions, write_champions
 from tasks.contract.manifest import now
 from tasks.contract.store import Store
-from tests.plugins.pages.published import airflow_run, publish
+from tests.plugins.pages.published import airflow_run, champion, publish
 from wildlife.pages import runs, zipped
 
 RUN = "manual__2026-11-24T02:44:00+00:00"
@@ -67,6 +68,21 @@ def test_the_list_shows_each_run_s_numbers_newest_first(
     ):
         assert words in newest
     assert between.endswith("unchanged since older")
+
+
+def test_the_run_whose_network_is_the_champion_is_marked(
+    viewer: TestClient, connected: Store
+) -> None:
+    for run_id in ("first", "second"):
+        publish(connected, run_id)
+    assert "champion" not in viewer.get("/wildlife/reports").text
+    for run_id in ("first", "second"):
+        before, etag = read_champions(connected)
+        assert write_champions(connected, before.promoting(champion(run_id)), etag)
+        marked = [row for row in rows(viewer.get("/wildlife/reports").text) if "champion" in row]
+        assert [f"{run_id} champion" in row for row in marked] == [True]
+    connected.write(CHAMPION_KEY, b"{")
+    assert "champion" not in viewer.get("/wildlife/reports").text
 
 
 def test_a_run_that_is_not_finished_shows_as_what_it_is(
