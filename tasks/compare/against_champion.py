@@ -33,6 +33,7 @@ class AgainstChampion:
 
     Attributes:
         decision: whether the network is to be promoted, and why.
+        champion: which one it was held against; empty if there was none.
         comparison: what the two came to on the same photos; empty if they did not meet.
         left_out: which photos that leaves out, and how many; empty likewise.
         columns: of the table; without a comparison it has no rows.
@@ -40,6 +41,7 @@ class AgainstChampion:
     """
 
     decision: str
+    champion: str
     comparison: str
     left_out: str
     columns: tuple[str, str]
@@ -52,9 +54,10 @@ def against_champion(summary: Summary) -> AgainstChampion:
     duel = told.duel
     return AgainstChampion(
         decision=_decision(told),
+        champion=_champion(told),
         comparison=_comparison(duel) if duel else "",
         left_out=_left_out(duel) if duel else "",
-        columns=(f"This run’s network ({_NETWORKS[told.challenger]})", _champion(told)),
+        columns=(f"This run’s network ({_NETWORKS[told.challenger]})", "Champion"),
         rows=_rows(duel) if duel else [],
     )
 
@@ -68,8 +71,9 @@ def _decision(told: ChampionSummary) -> str:
 
 
 def _champion(told: ChampionSummary) -> str:
-    since = f", promoted {utc(told.champion_promoted)} UTC" if told.champion_promoted else ""
-    return f"Champion ({told.champion}{since})"
+    if not told.champion_promoted:
+        return ""
+    return f"The champion is {told.champion}, promoted {utc(told.champion_promoted)} UTC."
 
 
 def _comparison(duel: Duel) -> str:

@@ -61,6 +61,7 @@ def test_without_a_champion_the_report_says_so(
         "there is no champion yet." in words
     )
     assert "Accuracy" not in words
+    assert "The champion is" not in words
 
 
 def test_both_numbers_the_verdict_and_what_is_left_out_are_told(
@@ -78,7 +79,7 @@ def test_both_numbers_the_verdict_and_what_is_left_out_are_told(
     assert "transfer, is to be the champion: better by the paired test." in words
     assert "On 54 test photos that neither has seen in training, the difference is +" in words
     assert "this run’s network is better. 6 of the 60 test photos are left out: 6 that" in words
-    assert "Champion (train_transfer of run run-1, promoted 20" in words
+    assert "The champion is train_transfer of run run-1, promoted 20" in words
     summary = json.loads(store.read("reports/run-2/summary.json") or b"")["against_champion"]
     duel = summary["duel"]
     for who, alone in (("challenger", "only_challenger"), ("champion", "only_champion")):
