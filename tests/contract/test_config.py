@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.contract.config import (
     PATTERNS_IN_WORDS,
+    ChampionOptions,
     CompareOptions,
     Config,
     FetchOptions,
@@ -190,7 +191,14 @@ def test_a_step_sees_its_own_options_only() -> None:
 
 
 def test_every_option_belongs_to_a_step() -> None:
-    slices = (FetchOptions, PreprocessOptions, ScratchOptions, TransferOptions, CompareOptions)
+    slices = (
+        FetchOptions,
+        PreprocessOptions,
+        ScratchOptions,
+        TransferOptions,
+        ChampionOptions,
+        CompareOptions,
+    )
     owned = {name for options in slices for name in options.model_fields}
     assert set(Config.model_fields) - owned == {"force"}
 
