@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from tasks.compare.names import shortened
 from tasks.compare.part import Part
@@ -101,6 +102,9 @@ class ListedRun(Part):
             an upper bound if the report tells only how many such photos there are.
         options: by name, those that decide accuracies; None is as the recipe.
         revisions: source revision by step, where it is known.
+        refused: photos that were not used.
+        class_photos: those that were used, by class, as far as its report tells. With ``refused``
+            it is for ``data_change`` alone: many runs are listed, and each may have many classes.
     """
 
     run_id: str
@@ -120,6 +124,8 @@ class ListedRun(Part):
     design_effect: float
     options: dict[str, Option] = Field(default_factory=dict)
     revisions: dict[str, str] = Field(default_factory=dict)
+    refused: SkipJsonSchema[int | None] = Field(None, exclude=True)
+    class_photos: SkipJsonSchema[dict[str, int]] = Field(default_factory=dict, exclude=True)
 
     def is_of_the_archive_of(self, other: Self) -> bool:
         """Whether both are of the same key, or of the same bytes."""
@@ -162,8 +168,20 @@ class _Data(_Published):
     archive_key: Annotated[str, Field(max_length=1024)] = ""
     archive_sha256: Text
     kept: Count
+    refused: Count | None = None
     image_size: Count | None = None
     near_duplicate_test_photos: Count | None = None
+
+
+class _Splits(_Published):
+    train: Count
+    validation: Count
+    test: Count
+
+
+class _Class(_Published):
+    name: str
+    photos: _Splits
 
 
 class _Paired(_Published):
@@ -287,7 +305,18 @@ def _listed(summary: _Summary) -> ListedRun:
             and (revision := summary.origin[step].produced_by.get("revision", "unknown"))
             != "unknown"
         },
+        refused=summary.data.refused,
+        class_photos=dict(filter(None, map(_class_photos, summary.classes or []))),
     )
+
+
+def _class_photos(told: Any) -> tuple[str, int] | None:
+    """A class and how many of its photos were used, or None if that is not told as it should be."""
+    try:
+        found = _Class.model_validate(told)
+    except ValidationError:
+        return None
+    return found.name, found.photos.train + found.photos.validation + found.photos.test
 
 
 def _arm(arm: _Arm) -> ListedArm:

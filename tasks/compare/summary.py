@@ -16,6 +16,7 @@ from tasks.compare import wording
 from tasks.compare.across_classes import groups_across_classes
 from tasks.compare.changes import change_since
 from tasks.compare.confusion import ConfusedPair, most_confused
+from tasks.compare.data_change import DataChange, data_change
 from tasks.compare.earlier_runs import ListedRun, listed
 from tasks.compare.evidence import Arm, DataFacts, Evidence, Parameters, SplitCounts, Weights
 from tasks.compare.fitting import Statement, statements_on
@@ -256,6 +257,7 @@ class Summary(Part):
             not say.
         since_previous: what changed since the newest of them, in sentences; empty without one.
         against_champion: how the better network did against the promoted one.
+        data_change: the photos beside those of the newest one of the same archive; None without.
     """
 
     version: Literal[1] = SUMMARY_VERSION
@@ -280,6 +282,7 @@ class Summary(Part):
     earlier: list[ListedRun] | None
     since_previous: str
     against_champion: ChampionSummary
+    data_change: DataChange | None
     origin: dict[str, StepOrigin] = Field(description="by name of the step")
 
     @property
@@ -296,7 +299,7 @@ class Summary(Part):
 
     @property
     def headline(self) -> dict[str, Any]:
-        """What a list of many runs tells of each, for the step's facts."""
+        """What a list of many runs tells of each, and what became of the data: the step's facts."""
         names = (
             *("title", "synthetic", "scratch_accuracy", "transfer_accuracy"),
             *("difference", "difference_low", "difference_high"),
@@ -313,6 +316,7 @@ class Summary(Part):
             "archive": self.data.archive_key,
             "photos": self.data.kept,
             "weights": self.transfer.weights.name,
+            "data_change": self.data_change and self.data_change.model_dump(),
         }
 
 
@@ -369,6 +373,7 @@ def summarise(
         earlier=earlier,
         since_previous="",
         against_champion=_against_champion(evidence.decision),
+        data_change=None,
         origin={
             "fetch": _origin(evidence.fetch),
             "preprocess": _origin(evidence.preprocess),
@@ -380,8 +385,12 @@ def summarise(
     )
     if not earlier:
         return summary
-    since = change_since(earlier[0], summary.as_listed)
-    return summary.model_copy(update={"since_previous": since})
+    current = summary.as_listed
+    since = {
+        "since_previous": change_since(earlier[0], current),
+        "data_change": data_change(current, earlier),
+    }
+    return summary.model_copy(update=since)
 
 
 def _against_champion(decision: Decision) -> ChampionSummary:
