@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, chain
 
+from wildlife.alerts import when_report_is_there, when_run_fails, when_run_is_late
 from wildlife.form import trigger_form
 from wildlife.identity import DAG_ID
 from wildlife.operators import approval_operator, step_operator
@@ -48,6 +49,8 @@ with DAG(
     tags=["wildlife", "photos", "training", "report"],
     default_args={"owner": settings().owner},
     owner_links=settings().owner_links,
+    on_failure_callback=when_run_fails(),
+    deadline=when_run_is_late(),
 ):
     fetch = node("fetch", "Fetch")
     preprocess = node("preprocess", "Preprocess")
@@ -64,7 +67,9 @@ with DAG(
         **GPU,
     )
     champion = node("champion", "Challenge the champion")
-    compare = node("compare", "Compare", outlets=[REPORT])
+    compare = node(
+        "compare", "Compare", outlets=[REPORT], on_success_callback=when_report_is_there()
+    )
     promote = node("promote", "Promote", outlets=[IF_PROMOTED])
 
     fetch >> preprocess >> [train_scratch, train_transfer] >> champion

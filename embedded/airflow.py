@@ -1,5 +1,5 @@
-"""The embedded Airflow: a real scheduler, DAG processor, triggerer (if an archive is watched) and
-API server on SQLite, on 127.0.0.1.
+"""The embedded Airflow: a real scheduler, DAG processor, triggerer (if an archive is watched, or
+runs have a deadline) and API server on SQLite, on 127.0.0.1.
 
 The parts are started one by one rather than by ``airflow standalone``, because that also starts log
 servers that listen on every network interface. On one machine nobody needs them: the page reads
@@ -22,6 +22,7 @@ from embedded.keys import keys_of
 from embedded.process import Program, StackError, require_free_port
 from embedded.settings import ROOT, Settings
 from embedded.store import store_environment
+from wildlife.settings import alert_settings
 from wildlife.settings import settings as plugin_settings
 
 #: In the order in which they are started; they are stopped in the reverse.
@@ -32,6 +33,8 @@ _PARTS = {
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
 _READY_SECONDS = 180
+#: By which Airflow sends mail unless it is told otherwise.
+_MAIL_CONNECTION = "smtp_default"
 _GPU_POOL = "One slot for each GPU that WILDLIFE_GPUS names; one for a machine without"
 
 
@@ -40,7 +43,8 @@ def airflow_environment(
 ) -> dict[str, str]:
     """What every part of the embedded Airflow runs with.
 
-    Airflow's settings of the user's own shell are left out: this Airflow is not theirs.
+    Airflow's settings of the user's own shell are left out, but for the connections by which alerts
+    go: this Airflow is not theirs.
     """
     keys = keys_of(
         settings.home,
@@ -58,6 +62,7 @@ def airflow_environment(
         for name, value in environment.items()
         if not name.startswith(("AIRFLOW", "AWS_", "PYTHON"))
     }
+    inherited |= _alert_connections(environment)
     return inherited | {
         "AIRFLOW_HOME": str(settings.home / "airflow"),
         "PYTHONPATH": str(ROOT),
@@ -105,7 +110,7 @@ def start_airflow(settings: Settings) -> "AirflowClient":
     Raises:
         StackError: a port is taken, a part did not come up, or it runs with other settings.
     """
-    needed = [name for name in _PARTS if name != "airflow-triggerer" or plugin_settings().watch]
+    needed = [name for name in _PARTS if name != "airflow-triggerer" or _needs_triggerer()]
     programs = {name: Program(name, settings.home) for name in needed}
     environment = airflow_environment(settings)
     is_running = airflow_is_running(settings)
@@ -122,6 +127,17 @@ def start_airflow(settings: Settings) -> "AirflowClient":
         program.wait_until(client.is_ready, _READY_SECONDS)
     client.ensure_pool("gpu", slots=plugin_settings().gpu_slots, description=_GPU_POOL)
     return client
+
+
+def _needs_triggerer() -> bool:
+    return bool(plugin_settings().watch or alert_settings().deadline_hours)
+
+
+def _alert_connections(environment: Mapping[str, str]) -> dict[str, str]:
+    chosen = alert_settings()
+    ids = [chosen.webhook, _MAIL_CONNECTION if chosen.mail else ""]
+    names = [f"AIRFLOW_CONN_{connection.upper()}" for connection in ids if connection]
+    return {name: environment[name] for name in names if name in environment}
 
 
 def airflow_is_running(settings: Settings) -> bool:

@@ -66,8 +66,12 @@ class Settings(BaseSettings):
 
 
 def written_settings() -> dict[str, str]:
-    """The lines ``WILDLIFE_…`` of ``.env``, for programs that read the environment alone."""
+    """The lines of ``.env`` for programs that read the environment alone: ``WILDLIFE_…``, and
+    ``AIRFLOW_CONN_…``, the connections by which alerts go.
+    """
     written = dotenv_values(ENV_FILE)
     return {
-        name: value for name, value in written.items() if name.startswith("WILDLIFE_") and value
+        name: value
+        for name, value in written.items()
+        if name.startswith(("WILDLIFE_", "AIRFLOW_CONN_")) and value
     }

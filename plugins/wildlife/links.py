@@ -48,9 +48,14 @@ VIEWS: list[dict[str, Any]] = [
 ]
 
 
+def run_link(run_id: str) -> str:
+    """The run's page."""
+    return f"dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+
+
 def report_link(run_id: str) -> str:
     """The run's tab that shows its report."""
-    return f"dags/{DAG_ID}/runs/{quote(run_id, safe='')}/plugin/{REPORT_TAB}"
+    return f"{run_link(run_id)}/plugin/{REPORT_TAB}"
 
 
 class ReportLink(BaseOperatorLink):

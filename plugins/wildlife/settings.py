@@ -17,6 +17,9 @@ from tasks.contract.errors import ConfigurationError
 #: As NVIDIA's tools name them: by number, or by UUID.
 _GPU_ID = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
 
+_CONNECTION = re.compile(r"[A-Za-z0-9_.-]*")
+_ADDRESS = re.compile(r"[^@\s,<>\"]+@[^@\s,<>\"]+")
+
 _CRON = "give a cron expression of five fields, as in '0 3 * * 1' (Mondays at 3:00 UTC), or @weekly"
 
 GpuChoice = Literal["auto", "none"] | tuple[str, ...]
@@ -209,6 +212,62 @@ class DockerSettings(BaseSettings):
         }
 
 
+class AlertSettings(BaseSettings):
+    """Who is told of what went wrong. Nobody is, unless a webhook or an address is set.
+
+    Attributes:
+        webhook: the Airflow connection of type ``http`` whose host is the whole address; it may
+            hold a token, which stands in no setting, log or page then.
+        mail: addresses, with commas between; Airflow's own connection for mail sends it.
+        drop: share of the photos, 0..1, that may be lost from one run to the next, and by which the
+            refused share may grow, before that is told.
+        deadline_hours: for so long a run may wait and go on; for ever unless set.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="WILDLIFE_ALERT_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    webhook: str = ""
+    mail: Annotated[tuple[str, ...], NoDecode] = ()
+    drop: float = Field(0.05, ge=0, le=1)
+    deadline_hours: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+    @field_validator("mail", mode="before")
+    @classmethod
+    def _mail(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        addresses = tuple(part.strip() for part in value.split(","))
+        if not all(map(_ADDRESS.fullmatch, addresses)):
+            raise ValueError("give addresses with commas between, as in rangers@example.org")
+        return addresses
+
+    @model_validator(mode="after")
+    def _webhook_is_no_address(self) -> Self:
+        if not _CONNECTION.fullmatch(
+            self.webhook
+        ):  # whoever put a token here does not find it told
+            raise ValueError(
+                "WILDLIFE_ALERT_WEBHOOK is not the id of an Airflow connection: make one of type "
+                "'http' whose host is the webhook's address, and give its id"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_hears_of_a_deadline(self) -> Self:
+        if self.deadline_hours and not self.are_on:
+            raise ValueError(
+                "WILDLIFE_ALERT_DEADLINE_HOURS is set, and nobody would be told: set "
+                "WILDLIFE_ALERT_WEBHOOK or WILDLIFE_ALERT_MAIL, too"
+            )
+        return self
+
+    @property
+    def are_on(self) -> bool:
+        return bool(self.webhook or self.mail)
+
+
 @cache
 def settings() -> Settings:
     """How and where steps run, as this process is set up.
@@ -227,6 +286,16 @@ def docker_settings() -> DockerSettings:
         ConfigurationError: names the variable and what it may be.
     """
     return _read(DockerSettings)
+
+
+@cache
+def alert_settings() -> AlertSettings:
+    """Who is told of what, as this process is set up.
+
+    Raises:
+        ConfigurationError: names the variable and what it may be.
+    """
+    return _read(AlertSettings)
 
 
 def _read(kind: type[Chosen]) -> Chosen:

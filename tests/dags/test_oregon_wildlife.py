@@ -16,10 +16,12 @@ from tasks.contract.config import Config
 from tasks.contract.errors import ConfigurationError
 from tasks.registry import STEP_NAMES
 from tests.plugins.airflow_home import ROOT
+from wildlife.alerts.drops import tell_of_drops
+from wildlife.alerts.failure import tell_of_failure
 from wildlife.form import chosen_options, trigger_form
 from wildlife.pages.app import app
 from wildlife.pages.progress import NODES, STEPS
-from wildlife.settings import settings
+from wildlife.settings import alert_settings, settings
 
 DOCUMENTATION = {path.stem: path.read_text() for path in (ROOT / "dags" / "doc").glob("*.md")}
 OPTIONS = Config.model_json_schema()["properties"]
@@ -156,6 +158,27 @@ def test_whoever_answers_for_the_workflow_can_be_reached(
     assert dag.owner_links == ({"rangers": link} if link else {})
 
 
+def test_nobody_is_alerted_unless_that_is_set(dag: DAG) -> None:
+    assert (dag.on_failure_callback, dag.deadline) == (None, None)
+    assert not any(task.on_success_callback or task.on_failure_callback for task in dag.tasks)
+
+
+def test_a_failure_is_the_run_s_and_a_drop_is_told_with_the_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WILDLIFE_ALERT_WEBHOOK", "rangers_chat")
+    monkeypatch.setenv("WILDLIFE_ALERT_DEADLINE_HOURS", "36")
+    alert_settings.cache_clear()
+    dag = DagBag(ROOT / "dags").dags["oregon_wildlife"]
+    alert_settings.cache_clear()
+    assert dag.on_failure_callback == tell_of_failure
+    assert not any(task.on_failure_callback for task in dag.tasks), "it would be told per node"
+    telling = {task.task_id: list(task.on_success_callback) for task in dag.tasks}
+    assert {node: told for node, told in telling.items() if told} == {"compare": [tell_of_drops]}
+    (deadline,) = dag.deadline
+    assert deadline.interval == timedelta(hours=36)
+
+
 def test_no_node_has_a_field_that_airflow_renders(dag: DAG) -> None:
     """What is rendered as a template may run what a user typed."""
     assert not any(task.template_fields for task in dag.tasks)
@@ -164,7 +187,7 @@ def test_no_node_has_a_field_that_airflow_renders(dag: DAG) -> None:
 def test_parsing_the_dag_loads_nothing_that_trains_or_draws() -> None:
     code = (
         "import sys, runpy; runpy.run_path('dags/oregon_wildlife.py')\n"
-        "heavy = ('tensorflow', 'keras', 'matplotlib', 'scipy', 'sklearn', 'PIL')\n"
+        "heavy = ('tensorflow', 'keras', 'matplotlib', 'scipy', 'sklearn', 'PIL', 'aiosmtplib')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}

@@ -73,9 +73,10 @@ def test_an_env_file_that_is_no_text_is_one_line(
 def test_lines_of_the_env_file_reach_the_programs_that_are_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".env").write_text("WILDLIFE_GPUS=0,1\nWILDLIFE_HOME=\nOTHER=1\n")
+    lines = ("WILDLIFE_GPUS=0,1", "WILDLIFE_HOME=", "OTHER=1", 'AIRFLOW_CONN_CHAT={"host": "x"}')
+    (tmp_path / ".env").write_text("\n".join(lines))
     monkeypatch.setattr("embedded.settings.ENV_FILE", tmp_path / ".env")
-    assert written_settings() == {"WILDLIFE_GPUS": "0,1"}
+    assert written_settings() == {"WILDLIFE_GPUS": "0,1", "AIRFLOW_CONN_CHAT": '{"host": "x"}'}
 
 
 def test_down_ends_what_a_killed_stack_left_behind(

@@ -15,17 +15,18 @@ from fastapi.testclient import TestClient
 from tasks.contract.store import Store
 from tests.plugins.airflow_home import ROOT
 from wildlife.operators import process
-from wildlife.settings import docker_settings, settings
+from wildlife.settings import alert_settings, docker_settings, settings
 
 
 @pytest.fixture(autouse=True)
 def fresh_settings() -> Iterator[None]:
     """A test's environment holds for this test alone."""
-    settings.cache_clear()
-    docker_settings.cache_clear()
+    kinds = (settings, docker_settings, alert_settings)
+    for read in kinds:
+        read.cache_clear()
     yield
-    settings.cache_clear()
-    docker_settings.cache_clear()
+    for read in kinds:
+        read.cache_clear()
 
 
 def connection(environment: dict[str, str]) -> str:

@@ -51,6 +51,10 @@ class Task:
         self.try_number = try_number
         self.stats_tags: dict[str, str] = {}
         self._states = states or {}
+        self.left: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.left[key] = value
 
     def get_task_states(
         self, dag_id: str, run_ids: list[str], task_ids: list[str]

@@ -1,12 +1,13 @@
 """Settings of the Airflow side: used as meant, or refused in one line that names the variable."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tasks.contract.errors import ConfigurationError
-from wildlife.settings import docker_settings, settings
+from wildlife.settings import alert_settings, docker_settings, settings
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,11 @@ def test_extra_hosts_are_pairs_and_may_be_of_ipv6(monkeypatch: pytest.MonkeyPatc
         ("WILDLIFE_OWNER", "rangers, wardens"),
         ("WILDLIFE_OWNER_LINK", "rangers@example.org"),
         ("WILDLIFE_OWNER_LINK", "javascript:alert"),
+        ("WILDLIFE_ALERT_MAIL", "rangers"),
+        ("WILDLIFE_ALERT_MAIL", "a@example.org,,b@example.org"),
+        ("WILDLIFE_ALERT_MAIL", "Rangers <a@example.org>"),
+        ("WILDLIFE_ALERT_DROP", "5"),
+        ("WILDLIFE_ALERT_DEADLINE_HOURS", "0"),
         ("WILDLIFE_DOCKER_URL", "localhost:2375"),
         ("WILDLIFE_DOCKER_MEMORY_GB", "0.01"),
         ("WILDLIFE_DOCKER_CPUS", "0"),
@@ -80,8 +86,36 @@ def test_a_wrong_value_is_one_line_that_names_the_variable(
     with pytest.raises(
         ConfigurationError, match=rf"^{name} is {re.escape(repr(value))}: "
     ) as failure:
-        (docker_settings if "DOCKER" in name else settings)()
+        reader(name)()
     assert "\n" not in str(failure.value)
+
+
+def reader(name: str) -> Callable[[], object]:
+    """What reads a variable."""
+    kinds = {"WILDLIFE_DOCKER_": docker_settings, "WILDLIFE_ALERT_": alert_settings}
+    return next((read for prefix, read in kinds.items() if name.startswith(prefix)), settings)
+
+
+def test_an_address_in_the_place_of_a_connection_is_shown_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The complaint stands on Airflow's page, as an import error of the DAG."""
+    monkeypatch.setenv("WILDLIFE_ALERT_WEBHOOK", "https://hooks.example.org/T0ken")
+    with pytest.raises(ConfigurationError, match=r"^WILDLIFE_ALERT_WEBHOOK is not") as failure:
+        alert_settings()
+    assert "T0ken" not in str(failure.value)
+
+
+def test_mail_may_go_to_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WILDLIFE_ALERT_MAIL", "a@example.org, b@example.org")
+    assert alert_settings().mail == ("a@example.org", "b@example.org")
+    assert alert_settings().are_on
+
+
+def test_a_deadline_that_nobody_would_hear_of_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WILDLIFE_ALERT_DEADLINE_HOURS", "36")
+    with pytest.raises(ConfigurationError, match="nobody would be told: set"):
+        alert_settings()
 
 
 def test_tls_needs_all_three_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

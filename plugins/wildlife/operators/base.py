@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from tasks.contract.config import Config
 from tasks.contract.errors import FINAL_EXIT_CODES, StepError, UnavailableError
 from tasks.contract.manifest import RunRecord, checked_run_id, record_key
 from tasks.contract.step import missing_file, read_record
 from tasks.contract.store import Store, StoreSettings
+from wildlife.alerts.failure import keep_reason
 from wildlife.connection import store_environment
 from wildlife.form import chosen_options
 from wildlife.links import ReportLink, report_link
@@ -67,6 +68,16 @@ class StepOperator(BaseOperator):
         self.operator_extra_links = (ReportLink(),) if step == "compare" else ()
 
     def execute(self, context: Context) -> None:
+        try:
+            self._bring_about(context)
+        except AirflowTaskTimeout:
+            keep_reason(context, "it was stopped after WILDLIFE_STEP_TIMEOUT_HOURS")
+            raise
+        except Exception as error:
+            keep_reason(context, str(error))
+            raise
+
+    def _bring_about(self, context: Context) -> None:
         try:
             run_id = checked_run_id(str(context["run_id"]))
             config = Config.parse(_options(context))
