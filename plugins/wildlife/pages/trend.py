@@ -10,15 +10,17 @@ from tasks.contract.headline import Headline
 
 #: The newest so many are drawn: more bars than this lie on each other.
 _MOST = 60
-#: In the units of the drawing, which is as wide as the page lets it be.
-_WIDTH, _HEIGHT = 960, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 12, 34
+#: Heights are pixels. Widths are shares of what room there is, so that words, markers and lines
+#: keep their size on a phone; the lines that join the points are stretched (``_WIDTH`` units).
+_WIDTH, _HEIGHT, _TOP, _BOTTOM = 1000, 300, 12, 34
+#: So many dates at most stand below it; a narrow page shows the first and the last alone.
+_DATES = 6
 #: The words stand beside it in the page.
 _ROLE = 'role="img" aria-labelledby="trend-words"'
 _ARMS = ("scratch", "transfer")
 _NAMES = {"scratch": "From scratch", "transfer": "Transfer"}
 #: The two are told apart without colour: by the marker, its filling, the dashes, and the place.
-_APART = 3.0
+_APART = 3
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Trend:
     """Some runs' accuracies over time.
 
     Attributes:
-        drawing: SVG to stand in a page, without style of its own.
+        drawing: SVG in an element of HTML, to stand in a page; without style of its own.
         words: what it shows.
         archive: key of the archive that all of them were trained on.
     """
@@ -73,40 +75,51 @@ def _words(shown: Sequence[Headline], trainings: int) -> str:
 
 
 def _svg(shown: Sequence[Headline]) -> str:
-    """The drawing, oldest training on the left, each at the same distance from the next."""
+    """The axis and the drawing beside it, oldest training on the left, each as far from the next.
+
+    Its place in the page says how wide it is.
+    """
     low, high, step = _scale(shown)
 
     def y(share: float) -> float:
         return _TOP + (high - share) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
     def x(place: int) -> float:
-        room = (_WIDTH - _LEFT - _RIGHT) / len(shown)
-        return _LEFT + (place + 0.5) * room
+        return (place + 0.5) / len(shown)
 
-    parts = [f'<svg class="trend" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_ROLE}>']
-    for tick in range(round((high - low) / step) + 1):
-        share = low + tick * step
+    ticks = [low + tick * step for tick in range(round((high - low) / step) + 1)]
+    parts = [f'<div class="trend" {_ROLE}><svg class="axis">']
+    for share in ticks:
+        parts.append(f'<text x="100%" y="{y(share) + 4:.1f}">{100 * share:.0f} %</text>')
+    parts.append('</svg><svg class="plot">')
+    for share in ticks:
+        parts.append(f'<line class="grid" x2="100%" y1="{y(share):.1f}" y2="{y(share):.1f}"/>')
+    for place in _dated(len(shown)):
+        inner = ' class="inner"' if 0 < place < len(shown) - 1 else ""
         parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" '
-            f'y1="{y(share):.1f}" y2="{y(share):.1f}"/>'
-            f'<text x="{_LEFT - 8}" y="{y(share) + 4:.1f}" text-anchor="end">'
-            f"{100 * share:.0f} %</text>"
-        )
-    every = ceil(len(shown) / 8)
-    for place in range(0, len(shown), every):
-        parts.append(
-            f'<text x="{x(place):.1f}" y="{_HEIGHT - 12}" text-anchor="middle">'
+            f'<text{inner} x="{x(place):.2%}" y="{_HEIGHT - 12}">'
             f"{shown[place].finished:%Y-%m-%d}</text>"
         )
     for arm, aside in zip(_ARMS, (-_APART, _APART), strict=True):
-        places = [(x(place) + aside, headline) for place, headline in enumerate(shown)]
-        line = " ".join(f"{at:.1f},{y(_accuracy(run, arm)):.1f}" for at, run in places)
-        parts.append(f'<g class="{arm}"><polyline points="{line}"/>')
-        for at, run in places:
-            parts.append(_point(at, run, arm, y))
+        line = " ".join(
+            f"{_WIDTH * x(place):.1f},{y(_accuracy(run, arm)):.1f}"
+            for place, run in enumerate(shown)
+        )
+        parts.append(
+            f'<g class="{arm}" transform="translate({aside})">'
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none">'
+            f'<polyline points="{line}"/></svg>'
+        )
+        parts += [_point(x(place), run, arm, y) for place, run in enumerate(shown)]
         parts.append("</g>")
-    parts.append("</svg>")
+    parts.append("</svg></div>")
     return "".join(parts)
+
+
+def _dated(number: int) -> list[int]:
+    """The places, of so many, with their date below: both ends, and evenly some between."""
+    dates = min(number, _DATES)
+    return [round(date * (number - 1) / (dates - 1)) for date in range(dates)]
 
 
 def _point(at: float, run: Headline, arm: str, y: Callable[[float], float]) -> str:
@@ -118,13 +131,14 @@ def _point(at: float, run: Headline, arm: str, y: Callable[[float], float]) -> s
         f"{run.run_id}"
     )
     marker = (
-        f'<circle cx="{at:.1f}" cy="{middle:.1f}" r="4"/>'
+        f'<circle cx="{at:.2%}" cy="{middle:.1f}" r="4"/>'
         if arm == "transfer"
-        else f'<rect x="{at - 3.5:.1f}" y="{middle - 3.5:.1f}" width="7" height="7"/>'
+        else f'<rect x="{at:.2%}" y="{middle:.1f}" width="7" height="7" '
+        'transform="translate(-3.5 -3.5)"/>'
     )
     return (
         f"<g><title>{escape(said)}</title>"
-        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>{marker}</g>'
+        f'<line x1="{at:.2%}" x2="{at:.2%}" y1="{top:.1f}" y2="{bottom:.1f}"/>{marker}</g>'
     )
 
 

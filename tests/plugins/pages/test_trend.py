@@ -10,6 +10,12 @@ from tests.plugins.pages.published import headline
 from wildlife.pages.trend import trend_of
 
 
+def share(text: str) -> float:
+    """What a length in percent is of the whole."""
+    assert text.endswith("%")
+    return float(text[:-1]) / 100
+
+
 def test_both_networks_stand_with_their_intervals_oldest_on_the_left() -> None:
     first, second = (datetime(2026, 11, day, tzinfo=UTC) for day in (2, 9))
     newer = headline("newer", transfer_accuracy=0.96, finished=second)
@@ -20,11 +26,12 @@ def test_both_networks_stand_with_their_intervals_oldest_on_the_left() -> None:
     titles = [title.text or "" for title in drawing.iter("title")]
     assert [title.rpartition(", ")[2] for title in titles] == ["older", "newer"] * 2
     assert titles[0].startswith("From scratch, 2026-11-02 00:00: 61.3 % (50.0 % to 71.0 %)")
-    circles = [(float(c.attrib["cx"]), float(c.attrib["cy"])) for c in drawing.iter("circle")]
+    circles = [(share(c.attrib["cx"]), float(c.attrib["cy"])) for c in drawing.iter("circle")]
     (left, lower), (right, higher) = circles
     assert left < right
     assert lower > higher  # SVG counts downwards
     assert len(list(drawing.iter("rect"))) == 2
+    assert [text.text for text in drawing.iter("text")][-2:] == ["2026-11-02", "2026-11-09"]
     assert trend.words == (
         "Test accuracy with 95 % intervals over 2 trainings, 2026-11-02 to 2026-11-09: transfer "
         "from 91.0 % to 96.0 %; from scratch from 61.3 % to 61.3 %."
@@ -40,7 +47,12 @@ def test_a_point_lies_within_its_bar_and_all_within_the_drawing() -> None:
     )
     assert trend is not None
     drawing = ET.fromstring(str(trend.drawing))
-    _, _, width, height = (float(part) for part in drawing.attrib["viewBox"].split())
+    (lines, *_) = drawing.iter("polyline")
+    height = 300
+    for point in lines.attrib["points"].split():
+        x, y = (float(part) for part in point.split(","))
+        assert 0 <= x <= 1000
+        assert 0 <= y <= height
     points = [group for group in drawing.iter("g") if group.find("title") is not None]
     assert len(points) == 4
     for group in points:
@@ -50,7 +62,7 @@ def test_a_point_lies_within_its_bar_and_all_within_the_drawing() -> None:
         assert 0 <= top <= bottom <= height
         if marker is not None:
             assert top <= float(marker.attrib["cy"]) <= bottom
-            assert 0 <= float(marker.attrib["cx"]) <= width
+            assert 0 <= share(marker.attrib["cx"]) <= 1
 
 
 def test_runs_that_trained_nothing_and_other_archives_are_left_out() -> None:
@@ -79,7 +91,8 @@ def test_only_the_newest_are_drawn_and_the_words_say_so() -> None:
     assert "run-059" in trend.drawing
     assert "run-060" not in trend.drawing
     assert "over the newest 60 of 200 trainings" in trend.words
-    assert len(re.findall('text-anchor="middle"', trend.drawing)) <= 8
+    dates = re.findall(r'<text( class="inner")?[^>]*>\d{4}-', trend.drawing)
+    assert [bool(inner) for inner in dates] == [False, *[True] * 4, False]
 
 
 def test_a_run_id_cannot_write_into_the_drawing() -> None:
