@@ -4,9 +4,11 @@ Over a real Airflow and a real store; the tests are one visit and follow one ano
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from embedded.airflow import AirflowClient, start_airflow, stop_airflow
@@ -15,6 +17,7 @@ from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS, Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store, StoreSettings
+from tests.plugins.pages.published import publish
 
 if TYPE_CHECKING:
     from tests.e2e.browser import Browser
@@ -56,7 +59,9 @@ def settings(
     start_store(settings)
     try:
         choose_archive(store_of(settings), None)
-        start_airflow(settings)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("WILDLIFE_RETRY_SECONDS", "10")
+            start_airflow(settings)
         yield settings
     finally:
         stop_airflow(settings)
@@ -87,6 +92,17 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
     answer = AirflowClient(settings)._read(f"/api/v2{DAG}/dagRuns?order_by=run_after")
     found: list[dict[str, Any]] = answer["dag_runs"]
     return found
+
+
+def kill_step(run_id: str, step: str) -> None:
+    """End a step's process as the kernel does when memory runs out; its keeper stays."""
+    found = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [])[1:6] == ["-m", "tasks", step, "--run-id", run_id]
+    ]
+    assert len(found) == 1, found
+    os.kill(found[0], signal.SIGKILL)
 
 
 def open_form(browser: "Browser") -> None:
@@ -176,6 +192,36 @@ def test_a_store_that_is_away_is_said_and_forgotten_when_it_is_back(
     assert browser.script("return window.neverReloaded") is True
 
 
+def test_a_training_that_was_killed_is_said_and_seen_to_go_on_from_its_checkpoint(
+    browser: "Browser", settings: Settings
+) -> None:
+    """As when the machine runs out of memory, or a worker dies: the page is open all the while."""
+    (run,) = runs(settings)
+    run_id = run["dag_run_id"]
+    browser.enter_frame()
+    store = store_of(settings)
+    browser.until(lambda: any(store.list("checkpoints/train_scratch/")), "a checkpoint", 120)
+    line = "return document.querySelector(\"[data-line='{}.training']\").getAttribute('d')"
+    accuracy = line.format("trainings.train_scratch.accuracy")
+    kill_step(run_id, "train_scratch")
+    browser.until(
+        lambda: browser.text("[data-text=headline]").endswith("failed, and is tried again."),
+        "that it failed",
+    )
+    assert "is tried again soon" in browser.text("[data-text='steps.train_scratch.said']")
+    before = browser.script(accuracy).count("L")
+    assert before > 1, "its curve stays"
+    browser.picture("progress-of-a-killed-step")
+    browser.until(
+        lambda: browser.text("[data-text='steps.train_scratch.said']").endswith("(try 2)"),
+        "the second try",
+    )
+    browser.until(lambda: browser.script(accuracy).count("L") > before, "more of the curve", 120)
+    lines = AirflowClient(settings).log_lines(run_id, "train_scratch", 2)
+    assert any("going on from the checkpoint of epoch" in line for line in lines)
+    assert browser.script("return window.neverReloaded") is True
+
+
 def test_the_report_opens_from_the_progress_once_it_is_there(
     browser: "Browser", settings: Settings
 ) -> None:
@@ -184,6 +230,8 @@ def test_the_report_opens_from_the_progress_once_it_is_there(
     browser.until(
         lambda: AirflowClient(settings).run_state(run["dag_run_id"]) == "success", "the end", 600
     )
+    browser.find("#report a", "Report")
+    assert browser.script("return window.neverReloaded") is True
     browser.picture("progress-of-a-finished-run")
     browser.click("#report a", "Report")
     assert_report(browser)
@@ -221,6 +269,8 @@ def test_the_list_of_runs_is_sorted_by_a_heading(browser: "Browser", settings: S
     browser.enter_frame()
     rows = [row.text for row in browser.driver.find_elements("css selector", "tbody th")]
     assert rows == ["again", first]
+    wide = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+    assert browser.script(wide) == 0
     browser.picture("reports")
     browser.click("thead a", "Run")
     browser.find("th[aria-sort=ascending] a", "Run ↑")
@@ -248,6 +298,9 @@ def test_a_run_that_found_all_unchanged_says_of_which_run(
 def test_the_pages_fit_a_phone_and_follow_airflow_s_theme(
     browser: "Browser", settings: Settings
 ) -> None:
+    for number in range(3):
+        name = f"by-hand-of-somebody-with-a-long-name-{number}"
+        publish(store_of(settings), name, hours_ago=number, archive="datasets/photos.zip")
     phone = {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     for path in ("/wildlife/live/again", "/wildlife/archives", "/wildlife/reports"):
@@ -257,6 +310,8 @@ def test_the_pages_fit_a_phone_and_follow_airflow_s_theme(
             browser.script(f"localStorage.setItem('theme', '{theme}')")
             browser.driver.refresh()
             browser.find("h1")
+            if path == "/wildlife/reports":
+                assert browser.find(".trend").size["width"] < 375
             assert browser.script("return document.documentElement.scrollWidth") <= 375, path
             shades.append(browser.script("return getComputedStyle(document.body).backgroundColor"))
         assert shades[0] != shades[1], path
