@@ -36,7 +36,7 @@ def main(port: int) -> None:
     application = create_app(apps="core")
     viewer = SimpleAuthManagerUser(username="viewer", role="viewer")
     print(get_auth_manager().generate_jwt(viewer), flush=True)
-    uvicorn.run(application, host="127.0.0.1", port=port, lifespan="off", log_level="error")
+    uvicorn.run(application, host="127.0.0.1", port=port, log_level="error")
 
 
 def _add_runs() -> None:

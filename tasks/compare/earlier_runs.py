@@ -26,6 +26,7 @@ from tasks.compare.names import shortened
 from tasks.compare.part import Part
 from tasks.compare.publish import SUMMARY_FILE
 from tasks.compare.results import first_fault
+from tasks.contract.bounded import Count, Moment, Share
 from tasks.contract.errors import StepError
 from tasks.contract.statistics import Verdict, wilson_interval
 from tasks.contract.store import ObjectHead, Store
@@ -51,22 +52,10 @@ _DECIDING = (
 #: Steps whose source decides accuracies.
 _DECIDING_STEPS = ("preprocess", "train_scratch", "train_transfer")
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 #: A text that nothing bounds where it comes from.
 Text = Annotated[str, AfterValidator(shortened)]
 Option = bool | int | float | str | None
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("no time of this calendar in UTC") from None
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class ListedArm(Part):

@@ -15,6 +15,8 @@ from tasks.contract.step import missing_file
 from tasks.contract.store import Store
 
 CHAMPION_KEY = "champion.json"
+#: It has some kilobytes. What is larger is not ours.
+_MOST_BYTES = 4_000_000
 #: So many champions are kept, as many that were taken back, and as many rejections.
 KEPT = 20
 #: So often another run may be faster before this one leaves it to a retry.
@@ -178,7 +180,7 @@ def champions_if_new(store: Store, etag: str | None) -> tuple[Champions, str] | 
     Raises:
         InputError: it cannot be read.
     """
-    newer = store.read_if_new(CHAMPION_KEY, etag)
+    newer = store.read_if_new(CHAMPION_KEY, etag, _MOST_BYTES)
     if newer is None:
         return None
     content, etag = newer

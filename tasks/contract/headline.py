@@ -7,34 +7,24 @@ by the ETag that each entry has beside it, and ``read_headlines`` puts it right.
 """
 
 import logging
-from collections.abc import ItemsView, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from tasks.contract.bounded import Count, Difference, Moment, Share
 from tasks.contract.errors import StepError
 from tasks.contract.manifest import checked_run_id, is_run_id
-from tasks.contract.store import ObjectHead, Store
+from tasks.contract.store import ObjectHead, Store, TooLargeError
 
 log = logging.getLogger(__name__)
 
 _FOLDER, _ALL = "headlines/", "headlines.json"
 #: One is half a kilobyte. What is larger is not ours.
-_MOST_BYTES = 20_000
+_MOST_BYTES, _MOST_BYTES_OF_ALL = 20_000, 20_000_000
 _READERS = 16
-
-Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
-Difference = Annotated[FiniteFloat, Field(ge=-1, le=1)]
 
 
 class Headline(BaseModel):
@@ -52,13 +42,13 @@ class Headline(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     run_id: str
-    finished: AwareDatetime
+    finished: Moment
     computed_by: str
     title: str
     synthetic: bool
     archive: str
-    photos: Annotated[int, Field(ge=0)]
-    test_photos: Annotated[int, Field(ge=0)]
+    photos: Count
+    test_photos: Count
     scratch_accuracy: Share
     scratch_accuracy_low: Share
     scratch_accuracy_high: Share
@@ -128,7 +118,7 @@ def read_headlines(store: Store, known: Mapping[str, Listed]) -> dict[str, Liste
         if run_id in known and known[run_id].version == head.version
     }
     if len(heads) - len(found) > 1:
-        for run_id, entry in _entries(store.read(_ALL)):
+        for run_id, entry in _entries(_read_all(store)).items():
             head = heads.get(run_id)
             if head is not None and run_id not in found and entry.version == head.version:
                 found[run_id] = _listed(head, entry.headline)
@@ -147,12 +137,17 @@ def read_file_of_all(store: Store, etag: str | None) -> tuple[dict[str, Listed],
         None if its ETag is still ``etag``. If the file is not there, or cannot be read, there are
         no headlines and the ETag is empty.
     """
-    newer = store.read_if_new(_ALL, etag)
+    try:
+        newer = store.read_if_new(_ALL, etag, _MOST_BYTES_OF_ALL)
+    except TooLargeError:
+        newer = b"", ""
     if newer is None:
         return None
     content, etag = newer
-    entries = _entries(content)
-    found = {run_id: Listed(version, line.finished, line) for run_id, (version, line) in entries}
+    found = {
+        run_id: Listed(version, line.finished, line)
+        for run_id, (version, line) in _entries(content).items()
+    }
     return found, etag if found else ""
 
 
@@ -161,11 +156,24 @@ def _run_id_of(key: str) -> str | None:
     return name if is_run_id(name) else None
 
 
-def _entries(content: bytes | None) -> ItemsView[str, _Entry]:
+def _read_all(store: Store) -> bytes | None:
     try:
-        return _ENTRIES.validate_json(content or b"{}").items()
+        return store.read(_ALL, _MOST_BYTES_OF_ALL)
+    except TooLargeError:
+        return None
+
+
+def _entries(content: bytes | None) -> dict[str, _Entry]:
+    """What of the file of all can be believed; nothing of it if it is broken."""
+    try:
+        found = _ENTRIES.validate_json(content or b"{}")
     except ValidationError:
-        return {}.items()
+        return {}
+    return {
+        run_id: entry
+        for run_id, entry in found.items()
+        if is_run_id(run_id) and entry.headline.run_id == run_id
+    }
 
 
 def _read(store: Store, run_id: str, head: ObjectHead) -> Listed:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.contract.bounded import Moment
 from tasks.contract.errors import ConfigurationError
 
 #: Raised when the layout of manifests or records changes in a way old readers cannot follow.
@@ -95,8 +96,8 @@ class RunRecord(_Document):
     run_id: str
     step: str
     cached: bool
-    started: datetime
-    finished: datetime
+    started: Moment
+    finished: Moment
     manifest: Manifest
 
 

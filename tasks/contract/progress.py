@@ -1,10 +1,10 @@
 """Live curves: one small object per training arm in the bucket, rewritten every few seconds."""
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.contract.bounded import Count, Moment
 from tasks.contract.manifest import now, progress_key
 from tasks.contract.store import Store
 
@@ -23,15 +23,15 @@ class TrainProgress(BaseModel):
 
     step: str
     phase: Literal["preparing", "training", "evaluating", "finished", "cached"]
-    epoch: int = 0
-    epochs: int
-    batch: int = 0
-    batches: int = 0
+    epoch: Count = 0
+    epochs: Count
+    batch: Count = 0
+    batches: Count = 0
     seconds: float = 0.0
     photos_per_second: float | None = None
     seconds_left: float | None = None
     curves: dict[str, list[float]] = Field(default_factory=dict)
-    updated: datetime = Field(default_factory=now)
+    updated: Moment = Field(default_factory=now)
 
 
 def publish_progress(store: Store, run_id: str, progress: TrainProgress) -> None:

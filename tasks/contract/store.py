@@ -134,6 +134,7 @@ class Store:
         try:
             with self._translated(key):
                 answer = self._client.head_object(Bucket=self.bucket, Key=key)
+                _require(answer, "ETag")
         except _MissingObjectError:
             self.require_bucket()  # a HEAD answers 404 for a missing bucket just the same
             return None
@@ -157,6 +158,7 @@ class Store:
         with self._translated(prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+                _require(page, "IsTruncated")
                 for item in page.get("Contents", ()):
                     yield ObjectHead(
                         item["Key"],
@@ -170,31 +172,52 @@ class Store:
         with self._translated(prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/"):
+                _require(page, "IsTruncated")
                 for folder in page.get("CommonPrefixes", ()):
                     yield folder["Prefix"].removeprefix(prefix).removesuffix("/")
 
-    def read(self, key: str) -> bytes | None:
-        """The whole of a small object, or None if there is none."""
+    def read(self, key: str, most: int | None = None) -> bytes | None:
+        """The whole of a small object, or None if there is none.
+
+        Raises:
+            TooLargeError: it has more than so many bytes.
+        """
         try:
             with self._translated(key):
-                return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+                answer = self._client.get_object(Bucket=self.bucket, Key=key)
+                return self._whole(answer, key, most)
         except _MissingObjectError:
             return None
 
-    def read_if_new(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
+    def read_if_new(
+        self, key: str, etag: str | None, most: int | None = None
+    ) -> tuple[bytes, str] | None:
         """The whole of a small object and its ETag, or None if that is still ``etag``.
 
         An object that is not there is empty, and so is its ETag.
+
+        Raises:
+            TooLargeError: it has more than so many bytes.
         """
         condition = {"IfNoneMatch": f'"{etag}"'} if etag else {}
         try:
             with self._translated(key):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key, **condition)
-                return bytes(answer["Body"].read()), answer["ETag"].strip('"')
+                return self._whole(answer, key, most), answer["ETag"].strip('"')
         except _UnchangedError:
             return None
         except _MissingObjectError:
             return b"", ""
+
+    def _whole(self, answer: Mapping[str, Any], key: str, most: int | None) -> bytes:
+        with closing(answer["Body"]) as body:
+            _require(answer, "ETag")
+            if most is not None and answer["ContentLength"] > most:
+                raise TooLargeError(
+                    f"{self.uri(key)} has {answer['ContentLength']:,} bytes, larger than the "
+                    f"{most:,} that it may have: fetch it yourself"
+                )
+            return bytes(body.read())
 
     def write(self, key: str, content: bytes, content_type: str = "application/json") -> None:
         """Put a small object in one atomic request."""
@@ -349,6 +372,11 @@ class Store:
                 f"the object store at {where} does not answer ({type(error).__name__}): start it, "
                 "or set AWS_ENDPOINT_URL to where it is"
             ) from error
+        except KeyError as error:  # botocore requires nothing of an answer
+            raise ConfigurationError(
+                f"the server at {where} answers without {error}, as no object store does: check "
+                "AWS_ENDPOINT_URL"
+            ) from error
         except (BotoCoreError, Boto3Error, ValueError) as error:
             if isinstance(error, StepError):
                 raise
@@ -389,6 +417,12 @@ class Store:
         return InputError(f"the object store refused {self.uri(key)}: {error}")
 
 
+def _require(answer: Mapping[str, Any], name: str) -> None:
+    """To botocore any page of the web is an object, or an empty listing; a store says more."""
+    if name not in answer:
+        raise KeyError(name)
+
+
 def _session() -> boto3.Session:
     """A session that reads dates faster: they took half the time of a long listing."""
     session = botocore.session.get_session()
@@ -404,6 +438,10 @@ def _timestamp(value: Any) -> datetime:
     except (TypeError, ValueError):
         found = None
     return found if found is not None and found.tzinfo else parse_timestamp(value)
+
+
+class TooLargeError(InputError):
+    """An object has more bytes than its reader takes."""
 
 
 class _UnchangedError(Exception):

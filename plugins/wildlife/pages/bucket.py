@@ -1,5 +1,6 @@
 """The bucket as a page may ask it: with little patience, and never in Airflow's own threads."""
 
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial, wraps
@@ -13,6 +14,8 @@ from wildlife.connection import store_environment
 
 #: After a store did not answer, it is not asked again for so many seconds.
 _PAUSE = 3.0
+
+_OPENING = threading.Lock()
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -34,7 +37,9 @@ def open_store() -> Store:
         UnavailableError: at once, if it did not answer a moment ago.
         StepError: there is no such connection, or it cannot be one.
     """
-    store = _opened(StoreSettings.from_environment(store_environment()))
+    settings = StoreSettings.from_environment(store_environment())
+    with _OPENING:  # loading the client takes a while, and longer if two do
+        store = _opened(settings)
     silence = _silence(store.settings)
     if time.monotonic() < silence.until:
         raise silence.error

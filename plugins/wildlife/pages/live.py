@@ -4,7 +4,7 @@ seconds.
 Whatever it shows was put into words and paths before it leaves here; the script only lays it in.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -26,6 +26,9 @@ from wildlife.pages.reports import RunId
 from wildlife.pages.serving import FILE_HEADERS, page
 
 router = APIRouter()
+
+#: What a step leaves for a run has some kilobytes; what is larger is not ours, and is not read.
+_MOST_BYTES = 4_000_000
 
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -55,10 +58,10 @@ def read_progress(run_id: RunId, session: SessionDep) -> JSONResponse:
 def _view(run_id: str, session: Session) -> RunView:
     tasks = _task_states(session, run_id)
     store = open_store()
-    keys = {head.key for head in store.list(f"runs/{run_id}/")}
-    if not tasks and not keys:
+    sizes = {head.key: head.size for head in store.list(f"runs/{run_id}/")}
+    if not tasks and not sizes:
         raise HTTPException(404, f"There is no run {run_id}.")
-    return run_view(run_id, tasks, *_left_in_bucket(store, run_id, keys), now())
+    return run_view(run_id, tasks, *_left_in_bucket(store, run_id, sizes), now())
 
 
 def _task_states(session: Session, run_id: str) -> dict[str, TaskState]:
@@ -77,13 +80,17 @@ def _task_states(session: Session, run_id: str) -> dict[str, TaskState]:
 
 
 def _left_in_bucket(
-    store: Store, run_id: str, keys: Set[str]
+    store: Store, run_id: str, sizes: Mapping[str, int]
 ) -> tuple[dict[str, RunRecord], dict[str, TrainProgress]]:
-    """What steps left there for the run, of these keys; what cannot be read counts as not there."""
+    """What steps left there for the run, by keys and their sizes; what cannot be read counts as
+    not there.
+    """
 
     def parsed(kind: type[Document], key: str) -> Document | None:
+        if sizes.get(key, _MOST_BYTES + 1) > _MOST_BYTES:
+            return None
         try:
-            return kind.model_validate_json(store.read(key) or b"") if key in keys else None
+            return kind.model_validate_json(store.read(key) or b"")
         except ValidationError:
             return None
 

@@ -23,6 +23,8 @@ from wildlife.pages.zipped import zipped
 router = APIRouter()
 
 _ON_A_PAGE = 50
+#: The page of a report is a megabyte or a few; whatever is asked for stands in memory once.
+_MOST_BYTES = 100_000_000
 _TYPES = {
     "html": "text/html; charset=utf-8",
     "md": "text/markdown; charset=utf-8",
@@ -107,7 +109,7 @@ def download_report(run_id: RunId) -> Response:
 @aside
 def read_report(run_id: RunId, name: FileName) -> Response:
     """One file of one run's report."""
-    content = open_store().read(report_prefix(run_id) + name)
+    content = open_store().read(report_prefix(run_id) + name, _MOST_BYTES)
     if content is None:
         raise HTTPException(404, f"Run {run_id} has no {name}: it has not finished, or never was.")
     return Response(content, media_type=_TYPES[name.rpartition(".")[2]], headers=FILE_HEADERS)

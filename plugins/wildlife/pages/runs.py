@@ -19,8 +19,10 @@ from wildlife.pages.airflow_runs import KnownRun, known_runs
 
 #: Now and then the headlines are compared with the objects they stand for.
 _UNCHECKED_SECONDS = 30.0
+#: For one list so many folders at most are looked into, and the others for the next ones.
+_MOST_LOOKS = 64
 
-State = Literal["reported", "unreadable", "queued", "running", "failed", "no report", "unfinished"]
+State = Literal["reported", "no figures", "queued", "running", "failed", "no report", "unfinished"]
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ class Run:
     def state(self) -> State:
         """What the run is.
 
-        A run that failed after its report, or is repeated now, still has that report. ``no report``
-        is one that Airflow calls a success; ``unfinished`` one that it does not have.
+        A run that failed after its report, or is repeated now, still has that report. ``no
+        figures`` is one with a report and no headline that can be read; ``no report`` one that
+        Airflow calls a success; ``unfinished`` one that it does not have.
         """
         if self.headline is not None:
             return "reported"
         if self.reported:
-            return "unreadable"
+            return "no figures"
         if self.known is None:
             return "unfinished"
         state = self.known.state
@@ -64,30 +67,43 @@ class Run:
         """Whether Airflow is at it now; a run that is repeated may have a report meanwhile."""
         return self.known is not None and self.known.state in ("queued", "running")
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether it can have pages: Airflow takes ids that no folder can have."""
+        return is_run_id(self.run_id)
+
 
 def all_runs(store: Store) -> list[Run]:
     """Every run that the bucket or Airflow has, newest first.
 
     It takes a listing of folders, two questions whether a file is another than before, that of all
-    headlines and that of the champion, and a query of Airflow's database.
+    headlines and that of the champion, and a query of Airflow's database; for the first time also a
+    listing of the reports' folders.
 
     Raises:
         StepError: the store failed.
     """
     before = _read_before(store.settings)
-    with ThreadPoolExecutor(2) as pool:
-        folders = pool.submit(lambda: list(store.folders("runs/")))
+    with ThreadPoolExecutor(3) as pool:
+        folders = pool.submit(lambda: set(store.folders("runs/")))
+        reports = pool.submit(before.reports_now, store)
         champion = pool.submit(before.champion_now, store)
         listed = before.headlines_now(store)
         airflow = known_runs()
-        names = set(folders.result())
-    lonely = names - listed.keys() - airflow.keys()
-    _leave_empty_ones_out(store, lonely, before.left_something)
-    runs = [
-        _run(name, listed, airflow, champion.result())
-        for name in (lonely & before.left_something) | listed.keys() | airflow.keys()
-    ]
-    return ordered(runs, "when", descending=True)
+    bare = before.with_page.among(store, reports.result() - listed.keys())
+    lonely = folders.result() - listed.keys() - airflow.keys() - bare.keys()
+    left = before.with_something.among(store, lonely)
+    promoter = champion.result()
+
+    def run(run_id: str) -> Run:
+        entry, known = listed.get(run_id), airflow.get(run_id)
+        headline = entry.headline if entry else None
+        when = headline.finished if headline else entry.published if entry else bare.get(run_id)
+        started = known.started if known else left.get(run_id)
+        return Run(run_id, when or started, headline, when is not None, known, run_id == promoter)
+
+    names = listed.keys() | airflow.keys() | bare.keys() | left.keys()
+    return ordered(map(run, names), "when", descending=True)
 
 
 @lru_cache(maxsize=1)
@@ -99,32 +115,46 @@ class _ReadBefore:
     """What this process has read of a bucket.
 
     Attributes:
-        left_something: runs without a report, unknown to Airflow, that have objects all the same;
-            should those be removed, such a run stays listed while the process lives.
+        with_page: of the runs without a headline, such as those of before there were headlines,
+            which have a report.
+        with_something: of the runs that have no report and that Airflow does not know, which have
+            any object.
     """
 
     def __init__(self) -> None:
-        self.left_something: set[str] = set()
+        self.with_page = _Looked("reports/{}/index.html")
+        self.with_something = _Looked("runs/{}/")
+        self._reports: set[str] | None = None
         self._headlines: Mapping[str, Listed] = {}
         self._etag = ""
-        self._checked = time.monotonic()
+        self._checked: float | None = None
         self._checking = threading.Lock()
         self._champion, self._champion_etag = "", ""
+
+    def reports_now(self, store: Store) -> set[str]:
+        """The folders of ``reports/``; a report of now has a headline, so they may be of before."""
+        if self._reports is None:
+            self._reports = set(store.folders("reports/"))
+        return self._reports
 
     def headlines_now(self, store: Store) -> Mapping[str, Listed]:
         """Those of the file of all, if it has changed; each against its object every now and then.
 
-        The check takes a listing of a thousand objects, so the request does not wait for it: what
-        it finds, which is hardly ever anything, is shown from the next one on.
+        The check takes a listing of a thousand objects, so a request does not wait for it unless
+        nothing else is known: what it finds, which is hardly ever anything, is shown from the next
+        one on.
         """
         newer = read_file_of_all(store, self._etag)
         if newer is not None:
             found, self._etag = newer
             self._headlines = {**self._headlines, **found}
-        if newer is not None and not self._etag:  # there is no such file, or it is broken
-            self._check(store)
+        if self._checked is None:
+            with self._checking:
+                if self._checked is None and not self._etag:  # there is no file, or it is broken
+                    self._headlines = read_headlines(store, self._headlines)
+                self._checked = time.monotonic()
         elif time.monotonic() - self._checked > _UNCHECKED_SECONDS:
-            threading.Thread(target=self._check_aside, args=(store,), daemon=True).start()
+            threading.Thread(target=self._check, args=(store,), daemon=True).start()
         return self._headlines
 
     def champion_now(self, store: Store) -> str:
@@ -139,39 +169,53 @@ class _ReadBefore:
         return self._champion
 
     def _check(self, store: Store) -> None:
-        self._headlines = read_headlines(store, self._headlines)
-        self._checked = time.monotonic()
-
-    def _check_aside(self, store: Store) -> None:
         if self._checking.acquire(blocking=False):
             try:
                 with suppress(StepError):  # who asks next is told of it
-                    self._check(store)
+                    before = self._headlines
+                    found = read_headlines(store, before)
+                    if self._headlines is before:  # else they are newer than this listing
+                        self._headlines = found
+                    self._reports = set(store.folders("reports/"))
+                    self.with_page.look_again()
+                    self.with_something.look_again()
+                self._checked = time.monotonic()
             finally:
                 self._checking.release()
 
 
-def _leave_empty_ones_out(store: Store, names: set[str], left_something: set[str]) -> None:
-    """Look into folders that nobody knows: some servers keep one when its last object is gone."""
-    unseen = [name for name in names - left_something if is_run_id(name)]
-    if unseen:
-        with ThreadPoolExecutor(8) as pool:
-            filled = pool.map(lambda name: any(store.list(f"runs/{name}/")), unseen)
-            left_something.update(name for name, full in zip(unseen, filled, strict=True) if full)
+class _Looked:
+    """When what lies below a prefix was put there, of many runs; asked for once.
 
+    Some servers keep a folder when its last object is gone, so its name alone tells nothing. Should
+    what was found be removed, it counts as there while the process lives.
+    """
 
-def _run(
-    run_id: str, listed: Mapping[str, Listed], airflow: Mapping[str, KnownRun], champion: str
-) -> Run:
-    entry, known = listed.get(run_id), airflow.get(run_id)
-    headline = entry.headline if entry else None
-    if headline is not None:
-        when: datetime | None = headline.finished
-    elif entry is not None:
-        when = entry.published
-    else:
-        when = known.started if known else None
-    return Run(run_id, when, headline, entry is not None, known, run_id == champion)
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._found: dict[str, datetime] = {}
+        self._empty: set[str] = set()
+
+    def among(self, store: Store, names: set[str]) -> dict[str, datetime]:
+        """Those of the runs that have something there."""
+
+        def first(name: str) -> datetime | None:
+            heads = store.list(self._prefix.format(name))
+            return next((head.last_modified for head in heads), None)
+
+        unseen = sorted(filter(is_run_id, names - self._found.keys() - self._empty))[:_MOST_LOOKS]
+        if unseen:
+            with ThreadPoolExecutor(8) as pool:
+                for name, when in zip(unseen, pool.map(first, unseen), strict=True):
+                    if when is None:
+                        self._empty.add(name)
+                    else:
+                        self._found[name] = when
+        return {name: self._found[name] for name in names & self._found.keys()}
+
+    def look_again(self) -> None:
+        """Where there was nothing there may be something by now."""
+        self._empty.clear()
 
 
 Column = Literal[

@@ -11,10 +11,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from wildlife.identity import DAG_ID, MOUNT
 
 _ALWAYS = "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+#: Without scripts a sandbox also holds off what leads elsewhere by itself (``<meta refresh>``).
+_SANDBOX = (
+    "sandbox allow-same-origin allow-downloads allow-popups allow-popups-to-escape-sandbox "
+    "allow-top-navigation-by-user-activation"
+)
 #: For what a step wrote, and for whatever else shows no page of ours: it runs and fetches nothing.
 FILE_HEADERS = {
     "Content-Security-Policy": (
-        f"default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; {_ALWAYS}"
+        "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; "
+        f"{_ALWAYS}; {_SANDBOX}"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -37,7 +43,10 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters["percent"] = lambda share: f"{100 * share:.1f} %"
 _TEMPLATES.filters["signed"] = lambda share: f"{100 * share:+.1f}"
+_TEMPLATES.filters["day"] = lambda when: f"{when.astimezone(UTC):%Y-%m-%d}"
+_TEMPLATES.filters["clock"] = lambda when: f"{when.astimezone(UTC):%H:%M} UTC"
 _TEMPLATES.filters["minute"] = lambda when: f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+_TEMPLATES.filters["shortened"] = lambda text: text if len(text) <= 160 else f"{text[:159]}…"
 
 
 def page(
@@ -59,6 +68,12 @@ def page(
         mount=mount(request), airflow=airflow(request), dag_id=DAG_ID, **content
     )
     return HTMLResponse(text, status, headers=PAGE_HEADERS | dict(headers or {}))
+
+
+def load_templates() -> None:
+    """Compile them all, which each would be when it is first needed."""
+    for name in _TEMPLATES.list_templates():
+        _TEMPLATES.get_template(name)
 
 
 def message(

@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from tasks.contract.store import Store
 
 #: A report of the real archive has some 20 MB. It is put together in memory.
-_MOST_BYTES = 100_000_000
+_MOST_BYTES, _MOST_FILES = 100_000_000, 1000
 #: These are compressed already.
 _AS_THEY_ARE = ("png", "jpg")
 
@@ -27,10 +27,11 @@ def zipped(store: Store, prefix: str, names: re.Pattern[str]) -> bytes | None:
         HTTPException: 413, they are too large to be put together here.
     """
     heads = [head for head in store.list(prefix) if names.match(head.key.removeprefix(prefix))]
-    if sum(head.size for head in heads) > _MOST_BYTES:
+    if sum(head.size for head in heads) > _MOST_BYTES or len(heads) > _MOST_FILES:
         raise HTTPException(
             413,
-            f"{store.uri(prefix)} is larger than {_MOST_BYTES // 10**6} MB: fetch it yourself",
+            f"{store.uri(prefix)} is larger than {_MOST_BYTES // 10**6} MB or has more than "
+            f"{_MOST_FILES:,} files: fetch it yourself",
         )
     folder = re.sub(r"[^A-Za-z0-9_.+-]", "_", prefix.rstrip("/").rpartition("/")[2])
     buffer = io.BytesIO()

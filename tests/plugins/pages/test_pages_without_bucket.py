@@ -1,6 +1,5 @@
 """A store that fails: the pages say so and recover, the API server goes on, and no key gets out."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,13 +22,6 @@ from tests.plugins.pages.published import publish
 
 PATHS = [f"/wildlife{example(route.partition(' ')[2])}" for route in routes()]
 CONNECTION = "AIRFLOW_CONN_WILDLIFE_STORE"
-
-
-@pytest.fixture
-def mute() -> Iterator[str]:
-    """The address of a server that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.fixture
