@@ -47,9 +47,9 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     keys: list[str] = []
     read = store.read
 
-    def noted(key: str) -> bytes | None:
+    def noted(key: str, most: int | None = None) -> bytes | None:
         keys.append(key)
-        return read(key)
+        return read(key, most)
 
     monkeypatch.setattr(store, "read", noted)
     return keys
