@@ -22,6 +22,27 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "wildlife-base:bookworm"
+#: What takes longest is begun first, so that no worker is left with it alone at the end.
+LONGEST_FIRST = ("docker", "airflow", "keras")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers (``-n 2 --dist loadgroup``) share out whole modules.
+
+    The tests of the one Docker engine are one worker's. A single process keeps pytest's own order.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        group = "docker" if item.get_closest_marker("docker") else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_place_in_the_queue)
+
+
+def _place_in_the_queue(item: pytest.Item) -> int:
+    marks = [item.get_closest_marker(name) is not None for name in LONGEST_FIRST]
+    return marks.index(True) if True in marks else len(marks)
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +72,11 @@ def store(store_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.setenv(name, value)
     store = Store.from_environment()
     yield store
-    for head in list(store.list("")):
-        store.delete(head.key)
+    left = [{"Key": head.key} for head in store.list("")]
+    for first in range(0, len(left), 1000):  # as many as one request may name
+        store._client.delete_objects(
+            Bucket=store.bucket, Delete={"Objects": left[first : first + 1000]}
+        )
 
 
 @pytest.fixture
