@@ -7,9 +7,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS, Settings
@@ -26,18 +27,22 @@ BASE = "wildlife-base:bookworm"
 LONGEST_FIRST = ("docker", "airflow", "keras")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Several workers (``-n 2 --dist loadgroup``) share out whole modules.
+class Modules(LoadScopeScheduling):
+    """Workers (``-n 2``) share out whole modules; all tests of the one Docker engine are one's."""
 
-    The tests of the one Docker engine are one worker's. A single process keeps pytest's own order.
-    """
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        group = "docker" if item.get_closest_marker("docker") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_place_in_the_queue)
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "docker" if "mark.docker" in (ROOT / module).read_text() else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Modules:
+    return Modules(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Only with workers; a single process keeps pytest's own order."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_place_in_the_queue)
 
 
 def _place_in_the_queue(item: pytest.Item) -> int:
