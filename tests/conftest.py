@@ -7,9 +7,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from embedded.ports import free_ports
 from embedded.settings import STORE_PORTS, Settings
@@ -22,6 +23,31 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "wildlife-base:bookworm"
+#: What takes longest is begun first, so that no worker is left with it alone at the end.
+LONGEST_FIRST = ("docker", "airflow", "keras")
+
+
+class Modules(LoadScopeScheduling):
+    """Workers (``-n 2``) share out whole modules; all tests of the one Docker engine are one's."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "docker" if "mark.docker" in (ROOT / module).read_text() else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Modules:
+    return Modules(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Only with workers; a single process keeps pytest's own order."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_place_in_the_queue)
+
+
+def _place_in_the_queue(item: pytest.Item) -> int:
+    marks = [item.get_closest_marker(name) is not None for name in LONGEST_FIRST]
+    return marks.index(True) if True in marks else len(marks)
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +77,11 @@ def store(store_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.setenv(name, value)
     store = Store.from_environment()
     yield store
-    for head in list(store.list("")):
-        store.delete(head.key)
+    left = [{"Key": head.key} for head in store.list("")]
+    for first in range(0, len(left), 1000):  # as many as one request may name
+        store._client.delete_objects(
+            Bucket=store.bucket, Delete={"Objects": left[first : first + 1000]}
+        )
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+@pytest.mark.drawn
 def test_every_file_is_published_with_the_right_content_type(
     world: World, store: Store, cache: Cache
 ) -> None:
@@ -259,6 +260,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.drawn
 def test_hostile_names_are_shown_and_never_run(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:
@@ -285,6 +287,7 @@ def test_hostile_names_are_shown_and_never_run(
     assert "](javascript" not in markdown.replace("\\]", "")
 
 
+@pytest.mark.drawn
 def test_synthetic_data_are_labelled_everywhere(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:
@@ -311,6 +314,7 @@ def test_networks_that_the_photos_do_not_tell_apart_are_not_ranked(
     assert "are not distinguishable" in Page(read_report("index.html")).text
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize(("classes", "test_photos"), [(2, 3), (200, 3)])
 def test_few_and_many_classes_with_few_photos_have_a_whole_report(
     world: World, store: Store, cache: Cache, read_report: Read, classes: int, test_photos: int
@@ -323,6 +327,7 @@ def test_few_and_many_classes_with_few_photos_have_a_whole_report(
     assert len(read_report("summary.json")["classes"]) == classes
 
 
+@pytest.mark.drawn
 def test_a_history_of_one_epoch_shows_its_markers(
     world: World, store: Store, cache: Cache, read_report: Read, tmp_path: Path
 ) -> None:
@@ -338,6 +343,7 @@ def test_a_history_of_one_epoch_shows_its_markers(
     assert "After 1 epoch:" in read_report("index.html")
 
 
+@pytest.mark.drawn
 def test_an_exploded_loss_does_not_stop_the_report(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:
@@ -405,6 +411,7 @@ def on_small_photos(step: str, made: dict[str, Any]) -> dict[str, Any]:
     return made | early if step == "train_scratch" else made
 
 
+@pytest.mark.drawn
 def test_epochs_on_small_photos_are_told_and_marked(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:
@@ -475,6 +482,7 @@ def test_a_kind_of_photo_that_does_not_occur_is_said_not_to(
     assert after.strip().startswith("There is no such photo.")
 
 
+@pytest.mark.drawn
 def test_one_test_photo_is_told_of_in_the_singular(
     world: World, store: Store, cache: Cache, read_report: Read
 ) -> None:

@@ -49,7 +49,7 @@ def test_an_object_is_replaced_only_if_it_is_the_one_that_was_read(store: Store)
 
 def test_of_many_who_replace_an_object_at_once_one_does(store: Store) -> None:
     etag, stores = "", [Store.from_environment() for _ in range(8)]
-    for _ in range(20):
+    for _ in range(8):
         start = Barrier(len(stores))
 
         def replace(number: int, etag: str = etag, start: Barrier = start) -> bool:

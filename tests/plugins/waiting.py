@@ -7,12 +7,12 @@ from pathlib import Path
 import psutil
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Fails the test if it does not come true in time."""
+def wait_for(condition: Callable[[], object], seconds: float = 60, every: float = 0.02) -> None:
+    """Fails the test if it does not come true in time; it is asked for every so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def pid_in(file: Path) -> int:

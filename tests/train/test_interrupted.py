@@ -40,7 +40,7 @@ pytestmark = pytest.mark.keras
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"scratch_epochs": 2, "batch_size": 1}
 BATCHES = 60
-KILLS = 4
+KILLS = 3
 
 #: The command line itself, with a network in B0's place that does not take a minute to compile.
 CHILD = """
