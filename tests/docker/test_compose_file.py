@@ -10,28 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.compose import compose_program
+
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 AIRFLOW = ("init", "api", "scheduler", "dag-processor", "triggerer", "worker-cpu", "worker-gpu")
 WORKERS = ("worker-cpu", "worker-gpu")
 
 
-def programs() -> list[list[str]]:
-    """Every Compose of this machine: the plugin, and the program of its own."""
-    plugin = ["docker", "compose"]
-    found = []
-    if shutil.which("docker"):
-        asked = subprocess.run([*plugin, "version"], capture_output=True)
-        found += [plugin] if asked.returncode == 0 else []
-    return found + ([["docker-compose"]] if shutil.which("docker-compose") else [])
-
-
 @pytest.fixture(scope="module")
 def compose() -> list[str]:
-    found = programs()
-    if not found:
-        reason = "needs Docker Compose: apt-get install docker-compose"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    return found[0]
+    return compose_program()
 
 
 @pytest.fixture
