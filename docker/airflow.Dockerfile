@@ -43,6 +43,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPATH=/opt/wildlife:/opt/wildlife/plugins \
     HOME=/tmp \
+    # Airflow asks for the name of its user, which here is a number alone.
+    LOGNAME=airflow \
     AIRFLOW_HOME=/tmp/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/wildlife/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/wildlife/plugins \

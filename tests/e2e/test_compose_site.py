@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery.backends import database
 
 from embedded.sample import write_sample
 from tasks.contract.manifest import RunRecord, record_key, report_prefix
@@ -17,7 +18,14 @@ from tests.e2e.composed import Site, wait_slowly
 from tests.engine import Engine
 from wildlife.containers.labels import BUCKET
 
-pytestmark = [pytest.mark.airflow, pytest.mark.docker]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.docker,
+    pytest.mark.skipif(
+        not hasattr(database, "retry"),
+        reason="no Celery worker starts with the locked Celery (test_site_health.py)",
+    ),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = "wildlife-services:bookworm"
