@@ -59,12 +59,16 @@ bench-full: setup ## 14,013 photos through store, fetch, preprocess and training
 	@$(VENV)/python -m benchmarks --full
 
 .PHONY: image
-image: ## build the training image with Docker: [TARGET=gpu] [BASE=python:3.12-slim]
+image: ## build the training image with Docker: [TARGET=gpu] [TARGET=airflow: a site's Airflow] [BASE=python:3.12-slim]
 	@docker/make-image
 
 .PHONY: base
 base: ## make a base for it of Debian's packages, where no registry is reached: sudo make base
 	@docker/make-base
+
+.PHONY: site
+site: ## make settings and keys of a site in docker/, which docker/compose.yaml starts
+	@docker/make-site
 
 # No index address is ever written into a lock: whoever installs uses an index of their own.
 COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -76,4 +80,5 @@ lock: setup ## pin every dependency again, with hashes, for Python 3.11 to 3.13
 		-o requirements/lock.txt
 	@$(COMPILE) --group tasks --group cpu -c requirements/lock.txt -o requirements/tasks.txt
 	@$(COMPILE) --group tasks --group gpu -c requirements/lock.txt -o requirements/tasks-gpu.txt
+	@$(COMPILE) --group airflow -c requirements/lock.txt -o requirements/airflow.txt
 	@echo uv | $(COMPILE) -c requirements/lock.txt - -o requirements/uv.txt

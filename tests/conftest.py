@@ -111,6 +111,13 @@ def image(engine: "Engine") -> str:
     return "wildlife-tasks:cpu"
 
 
+@pytest.fixture(scope="session")
+def airflow_image(engine: "Engine", image: str) -> str:
+    """The name of the image of a site's Airflow in that engine; made of the same base."""
+    _make(engine, "image", "TARGET=airflow")
+    return "wildlife-airflow:site"
+
+
 def _make(engine: "Engine", *arguments: str) -> None:
     """Run ``make ARGUMENTS`` against the tests' engine; its last words are the failure's."""
     answer = subprocess.run(

@@ -107,7 +107,7 @@ def test_every_locked_requirement_has_a_hash() -> None:
         assert all("==" in pin and "--hash=sha256:" in pin for pin in pins), lock.name
 
 
-@pytest.mark.parametrize("name", ["tasks.txt", "tasks-gpu.txt"])
+@pytest.mark.parametrize("name", ["airflow.txt", "tasks.txt", "tasks-gpu.txt"])
 def test_an_image_has_the_versions_that_are_developed_with(name: str) -> None:
     def pins(lock: str) -> set[str]:
         text = (ROOT / "requirements" / lock).read_text()
