@@ -40,6 +40,10 @@ predict: setup ## what a trained network says to photos: PHOTO="bear.jpg ..." [R
 reap: setup ## remove the containers of dead runs: [DRY_RUN=1] only lists them
 	@$(EMBEDDED) reap $(if $(DRY_RUN),--dry-run)
 
+.PHONY: retain
+retain: setup ## remove what of the bucket is old: [DRY_RUN=1] only tells it; [OPTIONS="keep_reports=20 ..."] (docs/retention.md)
+	@$(EMBEDDED) retain --options="$$OPTIONS" $(if $(DRY_RUN),--dry-run)
+
 .PHONY: test
 test: setup lint ## lint, types and all tests
 	@$(VENV)/python -m pytest $(ARGS)

@@ -83,9 +83,11 @@ def all_runs(store: Store) -> list[Run]:
         names = set(folders.result())
     lonely = names - listed.keys() - airflow.keys()
     _leave_empty_ones_out(store, lonely, before.left_something)
+    # Retention has taken what such a run left, and there is nothing more to say of it.
+    removed = {name for name, run in airflow.items() if run.state == "success"} - names
     runs = [
         _run(name, listed, airflow, champion.result())
-        for name in (lonely & before.left_something) | listed.keys() | airflow.keys()
+        for name in (lonely & before.left_something) | listed.keys() | airflow.keys() - removed
     ]
     return ordered(runs, "when", descending=True)
 
@@ -118,10 +120,12 @@ class _ReadBefore:
         it finds, which is hardly ever anything, is shown from the next one on.
         """
         newer = read_file_of_all(store, self._etag)
+        lacking = False
         if newer is not None:
             found, self._etag = newer
+            lacking = not self._headlines.keys() <= found.keys()  # removed, or overwritten
             self._headlines = {**self._headlines, **found}
-        if newer is not None and not self._etag:  # there is no such file, or it is broken
+        if lacking or (newer is not None and not self._etag):  # no such file, or it is broken
             self._check(store)
         elif time.monotonic() - self._checked > _UNCHECKED_SECONDS:
             threading.Thread(target=self._check_aside, args=(store,), daemon=True).start()
