@@ -55,7 +55,7 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/mypy
 
 .PHONY: bench
-bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare pages"]
+bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare pages"], or a simulated year: ARGS=year
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-full
