@@ -40,6 +40,10 @@ predict: setup ## what a trained network says to photos: PHOTO="bear.jpg ..." [R
 reap: setup ## remove the containers of dead runs: [DRY_RUN=1] only lists them
 	@$(EMBEDDED) reap $(if $(DRY_RUN),--dry-run)
 
+.PHONY: retain
+retain: setup ## remove what of the bucket is old: [DRY_RUN=1] only tells it; [OPTIONS="keep_reports=20 ..."] (docs/retention.md)
+	@$(EMBEDDED) retain --options="$$OPTIONS" $(if $(DRY_RUN),--dry-run)
+
 .PHONY: test
 test: setup lint ## lint, types and all tests
 	@$(VENV)/python -m pytest $(ARGS)
@@ -51,7 +55,7 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/mypy
 
 .PHONY: bench
-bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare pages"]
+bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare pages"], or a simulated year: ARGS=year
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-full

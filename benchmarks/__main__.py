@@ -18,13 +18,15 @@ from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store
 
 PARTS = ("preprocess", "reading", "near-duplicates", "training", "compare", "pages")
+#: Only if they are asked for.
+LONG_PARTS = ("year",)
 
 
 def main() -> int:
     """Run the command line; returns 0 whether targets were met or not: machines are noisy."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--full", action="store_true", help="the real archive's size, made up")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, *LONG_PARTS, []], help="only these")
     given = parser.parse_args()
     with _bucket() as (store, folder):
         if given.full:
@@ -56,6 +58,10 @@ def _measured(part: str, store: Store, folder: Path) -> Iterator[Figure]:
         from benchmarks.comparing import figures as of_comparing
 
         yield from of_comparing(store, folder)
+    elif part == "year":
+        from benchmarks.year import figures as of_year
+
+        yield from of_year(store, folder)
     elif part == "pages":
         from benchmarks.pages import figures as of_pages
 

@@ -1,4 +1,4 @@
-"""``python -m embedded run|up|down|put|predict|reap``: what the Makefile's targets call."""
+"""``python -m embedded run|up|down|put|predict|reap|retain``: what the Makefile's targets call."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ from embedded.process import StackError, require_running, running_programs
 from embedded.run import headline, latest_run, report_url, run_workflow, save_report
 from embedded.settings import ROOT, Settings, written_settings
 from embedded.store import start_store, stop_store, store_environment
-from tasks.contract.config import Config
+from tasks.contract.config import Config, Options, RetentionOptions
 from tasks.contract.errors import StepError
 from tasks.contract.manifest import record_key
 from tasks.contract.store import Store
@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     predict.add_argument("--arm", default="", help="transfer or scratch; empty: transfer")
     reap = commands.add_parser("reap", help="remove the containers of dead runs")
     reap.add_argument("--dry-run", action="store_true", help="only list them")
+    retain = commands.add_parser("retain", help="remove what of the bucket is old")
+    retain.add_argument("--dry-run", action="store_true", help="only tell what would go, and why")
+    retain.add_argument("--options", default="", help="what is kept: name=value name=value ...")
     given = parser.parse_args(arguments)
     _keep_loopback_off_proxies()
     try:
@@ -75,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _down(settings)
         elif given.command == "reap":
             return _reap(settings, given.dry_run)
+        elif given.command == "retain":
+            return _retain(settings, given.dry_run, _parsed(given.options, RetentionOptions))
         elif given.command == "predict":
             return _predict(settings, given.photos, given.run, given.arm or "transfer")
         else:
@@ -157,17 +162,32 @@ def _predict(settings: Settings, photos: str, run_id: str, arm: str) -> int:
 
 def _reap(settings: Settings, dry_run: bool) -> int:
     """A program of its own, the one that a site runs on its GPU hosts."""
-    if airflow_is_running(settings):
-        client = AirflowClient(settings)
-    else:
-        print("starting Airflow, to ask it which runs go on; 'make down' stops it")
-        start_store(settings)
-        client = start_airflow(settings.model_copy(update={"runner": runner_of(settings)}))
+    client = _client(settings)
     asked = {
         "WILDLIFE_AIRFLOW_URL": settings.airflow_url,
         "WILDLIFE_AIRFLOW_TOKEN": client.token(),
     }
     return _reaper(settings, *["--dry-run"] * dry_run, more=asked).returncode
+
+
+def _retain(settings: Settings, dry_run: bool, options: dict[str, Any]) -> int:
+    """A program of its own, the one that everybody has who has the steps."""
+    RetentionOptions.parse(options)  # before anything is started
+    command = [sys.executable, "-m", "tasks", "retention", "--config", json.dumps(options)]
+    command += ["--dry-run"] * dry_run
+    at_work = _client(settings).active_runs("queued", "running")
+    if at_work:
+        command += ["--active", *at_work]
+    return subprocess.run(command, env=os.environ | store_environment(settings)).returncode
+
+
+def _client(settings: Settings) -> AirflowClient:
+    """Of Airflow, which alone knows which runs go on; it is started if need be."""
+    if airflow_is_running(settings):
+        return AirflowClient(settings)
+    print("starting Airflow, to ask it which runs go on; 'make down' stops it")
+    start_store(settings)
+    return start_airflow(settings.model_copy(update={"runner": runner_of(settings)}))
 
 
 def _reaper(settings: Settings, *arguments: str, more: Mapping[str, str] | None = None) -> _Ended:
@@ -258,7 +278,7 @@ def _store(settings: Settings) -> Store:
     return Store.from_environment()
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str, model: type[Options] = Config) -> dict[str, Any]:
     """``name=value`` pairs as a shell splits them; a value that is JSON is taken as such."""
     options: dict[str, Any] = {}
     for pair in _split(text, "OPTIONS"):
@@ -268,7 +288,7 @@ def _parsed(text: str) -> dict[str, Any]:
                 f"option {pair!r} has no value: write name=value, with quotes around a value "
                 "that has spaces"
             )
-        known = Config.model_fields.get(name)
+        known = model.model_fields.get(name)
         try:
             options[name] = value if known and known.annotation is str else json.loads(value)
         except (ValueError, RecursionError):

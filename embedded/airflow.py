@@ -200,9 +200,10 @@ class AirflowClient:
     def run_state(self, run_id: str) -> str:
         return str(self._read(f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}")["state"])
 
-    def active_runs(self) -> list[str]:
-        """Ids of the DAG's runs that have begun and not ended."""
-        found = self._read(f"/api/v2/dags/{self.dag_id}/dagRuns?state=running")["dag_runs"]
+    def active_runs(self, *states: str) -> list[str]:
+        """Ids of the DAG's runs that have begun and not ended, or are in these states."""
+        asked = "&".join(f"state={state}" for state in states or ("running",))
+        found = self._read(f"/api/v2/dags/{self.dag_id}/dagRuns?limit=100&{asked}")["dag_runs"]
         return [str(run["dag_run_id"]) for run in found]
 
     def task_instances(self, run_id: str) -> list[dict[str, Any]]:

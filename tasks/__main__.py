@@ -4,7 +4,8 @@ The same command in a container, in a plain process, or typed by a person. Its e
 whether a retry can help (``tasks.contract.errors``); success is the record in the bucket.
 
 ``python -m tasks predict --model URI PHOTO…`` asks a trained network, and ``python -m tasks
-champion show`` or ``rollback`` tells of the promoted one or takes it back.
+champion show`` or ``rollback`` tells of the promoted one or takes it back. ``python -m tasks
+retention`` removes what of the bucket is old and referred to by nothing that is kept.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from types import FrameType
 from typing import TextIO
 
 from tasks.contract.cache import Cache
-from tasks.contract.config import Config
+from tasks.contract.config import Config, RetentionOptions
 from tasks.contract.errors import StepError, UnavailableError
 from tasks.contract.manifest import checked_run_id
 from tasks.contract.step import run_step
@@ -45,8 +46,18 @@ def main(arguments: list[str] | None = None) -> int:
             from tasks.predict import predict
 
             return predict(given.model, given.photos, given.top, given.json)
-        if given.environment_from_stdin:
+        if getattr(given, "environment_from_stdin", False):
             os.environ.update(_environment_from_stdin())
+        if given.command == "retention":
+            from tasks.retention import retain
+
+            retain(
+                Store.from_environment(),
+                RetentionOptions.parse(given.config),
+                lambda: given.active,
+                dry_run=given.dry_run,
+            )
+            return 0
         if given.command == "champion" and given.action:
             from tasks.champion import commands
 
@@ -108,6 +119,20 @@ def _parser() -> argparse.ArgumentParser:
             help="read more environment variables, a JSON object on one line, from standard input: "
             "a container's own are shown to whoever may inspect it",
         )
+    retention = commands.add_parser("retention", help="remove what of the bucket is old")
+    retention.add_argument(
+        "--dry-run", action="store_true", help="only tell what would go, and why"
+    )
+    retention.add_argument(
+        "--active",
+        nargs="+",
+        default=[],
+        metavar="RUN_ID",
+        help="runs that are queued or running: they stay",
+    )
+    retention.add_argument(
+        "--config", default="{}", metavar="JSON", help="options as JSON; defaults for the rest"
+    )
     champion = commands.choices["champion"]
     champion.add_argument(
         "action", nargs="?", choices=("show", "rollback"), help="tell of it, or take it back"

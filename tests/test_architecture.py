@@ -57,6 +57,13 @@ def test_nothing_of_a_run_imports_what_asks_its_networks() -> None:
         assert not offenders(f"tasks/{folder}", "tasks.predict", "tasks.promotion")
 
 
+def test_retention_imports_the_contract_alone_and_nothing_of_a_run_imports_it() -> None:
+    assert not offenders("tasks/retention", "tasks.predict", "tasks.promotion", "tasks.registry")
+    assert not offenders("tasks/retention", *(f"tasks.{step}" for step in STEPS))
+    for folder in ("contract", *STEPS):
+        assert not offenders(f"tasks/{folder}", "tasks.retention")
+
+
 def test_the_contract_imports_no_step() -> None:
     assert not offenders("tasks/contract", *(f"tasks.{step}" for step in STEPS))
 

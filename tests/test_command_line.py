@@ -158,7 +158,18 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     answer = tasks("--help", cache=tmp_path)
     assert answer.returncode == 0
     listed = {line.split()[0] for line in answer.stdout.splitlines() if line.startswith("    ")}
-    assert {*STEP_NAMES, "predict"} <= listed
+    assert {*STEP_NAMES, "predict", "retention"} <= listed
+
+
+def test_retention_tells_what_it_would_do_and_an_option_out_of_range_is_named(
+    store: Store, tmp_path: Path
+) -> None:
+    answer = tasks("retention", "--dry-run", "--active", "r1", "r2", cache=tmp_path)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "a dry run: would remove 0.0 MB of 0.0 MB" in answer.stdout
+    answer = tasks("retention", "--config", '{"keep_reports": -1}', cache=tmp_path)
+    assert answer.returncode == os.EX_CONFIG
+    assert "option 'keep_reports' is -1: must be 0 or more" in the_error_of(answer)
 
 
 @pytest.mark.parametrize("top", ["0", "-1", "x", "1.5"])

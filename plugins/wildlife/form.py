@@ -1,10 +1,11 @@
 """The DAG's trigger form, made from the one model of all options."""
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from airflow.sdk import Param
 
-from tasks.contract.config import PATTERNS_IN_WORDS, Config, Section
+from tasks.contract.config import PATTERNS_IN_WORDS, Config, Options, Section
 from wildlife.links import ARCHIVES_LINK
 
 #: What pydantic's JSON schema and Airflow's form spell the same way.
@@ -17,13 +18,20 @@ _SECTIONS: tuple[Section, ...] = get_args(Section)
 _MORE = {"archive": f"[Archives in the bucket]({ARCHIVES_LINK})"}
 
 
-def trigger_form() -> dict[str, Param]:
+def trigger_form(
+    model: type[Options] = Config, defaults: Mapping[str, Any] | None = None
+) -> dict[str, Param]:
     """A parameter of the DAG for each option, section by section.
 
     The first section has no name here: Airflow calls it "Run Parameters", and it is the only one
     that its form opens by itself.
+
+    Args:
+        defaults: in the place of the model's own.
     """
-    options = Config.model_json_schema()["properties"]
+    options = model.model_json_schema()["properties"]
+    for name, value in (defaults or {}).items():
+        options[name]["default"] = value
     by_section = sorted(options, key=lambda name: _SECTIONS.index(options[name]["section"]))
     return {name: _parameter(name, options[name]) for name in by_section}
 

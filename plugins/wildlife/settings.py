@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from croniter import CroniterError, croniter
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tasks.contract.config import Config
+from tasks.contract.config import Config, RetentionOptions
 from tasks.contract.errors import ConfigurationError
 
 #: As NVIDIA's tools name them: by number, or by UUID.
@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         scheduled_options: options of the runs that begin by themselves, as a JSON object.
         promote_by: who lets the champion change: the rule by itself, or a person who is asked.
         promote_wait_hours: for so long a person is waited for.
+        retention_schedule: when retention runs by itself, as a cron expression in UTC, or ``off``.
+        retention_removes: whether it then removes; else it only tells what it would.
+        retention_options: what is kept, as a JSON object; also what the trigger form begins with.
     """
 
     model_config = SettingsConfigDict(
@@ -68,10 +71,15 @@ class Settings(BaseSettings):
     scheduled_options: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
     promote_by: Literal["rule", "person"] = "rule"
     promote_wait_hours: float = Field(72, gt=0, le=24 * 365, allow_inf_nan=False)
+    retention_schedule: str = "@weekly"
+    retention_removes: bool = False
+    retention_options: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
 
-    @field_validator("schedule")
+    @field_validator("schedule", "retention_schedule")
     @classmethod
     def _schedule(cls, value: str) -> str:
+        if value == "off":
+            return ""
         # croniter also takes a sixth field, of seconds, which Airflow's scheduler cannot keep.
         if value and len(value.split()) not in ((1,) if value.startswith("@") else (5,)):
             raise ValueError(_CRON)
@@ -92,11 +100,11 @@ class Settings(BaseSettings):
         except ConfigurationError:
             raise ValueError("give 'on', 'off', or the archive's key in the bucket") from None
 
-    @field_validator("scheduled_options", mode="before")
+    @field_validator("scheduled_options", "retention_options", mode="before")
     @classmethod
-    def _scheduled_options(cls, value: Any) -> Any:
+    def _options(cls, value: Any, info: ValidationInfo) -> Any:
         try:
-            Config.parse(value)
+            (Config if info.field_name == "scheduled_options" else RetentionOptions).parse(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
         return json.loads(value) if isinstance(value, str) else value

@@ -21,6 +21,30 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def parse(cls, options: str | Mapping[str, Any]) -> Self:
+        """Validate options that came from outside (a form, a command line).
+
+        Raises:
+            ConfigurationError: names every wrong option and what it may be, in one line.
+        """
+        try:
+            if isinstance(options, str):
+                options = json.loads(options)
+            if not isinstance(options, Mapping):
+                raise ConfigurationError(
+                    "the configuration is not an object of options: give one like "
+                    '{"scratch_epochs": 5}'
+                )
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error, cls)) from error
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(
+                f"the configuration is not JSON ({error}): give an object like "
+                '{"scratch_epochs": 5}'
+            ) from error
+
 
 #: The sections of the trigger form, in its order; it opens with the first.
 Section = Literal["Run", "Training", "Champion", "Photos", "Limits"]
@@ -386,33 +410,48 @@ class Config(
             )
         return self
 
-    @classmethod
-    def parse(cls, options: str | Mapping[str, Any]) -> Self:
-        """Validate options that came from outside (a form, a command line).
-
-        Raises:
-            ConfigurationError: names every wrong option and what it may be, in one line.
-        """
-        try:
-            if isinstance(options, str):
-                options = json.loads(options)
-            if not isinstance(options, Mapping):
-                raise ConfigurationError(
-                    "the configuration is not an object of options: give one like "
-                    '{"scratch_epochs": 5}'
-                )
-            return cls.model_validate(options)
-        except ValidationError as error:
-            raise ConfigurationError(_explain(error, cls)) from error
-        except (ValueError, RecursionError) as error:
-            raise ConfigurationError(
-                f"the configuration is not JSON ({error}): give an object like "
-                '{"scratch_epochs": 5}'
-            ) from error
-
     def slice(self, options: type[Options]) -> Options:
         """The part of this configuration that one step may see."""
         return options.model_validate(self.model_dump(include=set(options.model_fields)))
+
+
+class RetentionOptions(Options):
+    """What of the bucket is kept. Ages are in days, by the store's own clock."""
+
+    keep_reports: int = option(
+        50,
+        "Run",
+        "Reports to keep",
+        "The newest so many reports are kept with their runs, however old they are.",
+        ge=0,
+        le=1_000_000,
+    )
+    keep_days: float = option(
+        180,
+        "Run",
+        "Days to keep a run",
+        "A younger run is kept, however many there are; an older one goes if its report is not "
+        "among the newest.",
+        ge=0,
+        le=36_500,
+    )
+    checkpoint_days: float = option(
+        30,
+        "Run",
+        "Days to keep a checkpoint",
+        "A checkpoint of a training that nobody went on with goes after this.",
+        ge=1,
+        le=36_500,
+    )
+    grace_days: float = option(
+        7,
+        "Run",
+        "Days of grace",
+        "What was written or used within this time is never removed, whatever the rest says. "
+        "It must be longer than any run takes that Airflow does not know of.",
+        ge=1,
+        le=36_500,
+    )
 
 
 #: A wrong value is shown, but never pages of it.

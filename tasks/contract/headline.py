@@ -7,7 +7,7 @@ by the ETag that each entry has beside it, and ``read_headlines`` puts it right.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import NamedTuple
@@ -94,6 +94,16 @@ def headline_key(run_id: str) -> str:
 def publish_headline(store: Store, headline: Headline) -> None:
     """Write a run's headline, and all of them anew for who knows none."""
     store.write(headline_key(headline.run_id), headline.model_dump_json().encode())
+    _write_all(store)
+
+
+def withdraw_headlines(store: Store, run_ids: Sequence[str]) -> None:
+    """Take runs off the list of reports."""
+    store.delete_all([headline_key(run_id) for run_id in run_ids])
+    _write_all(store)
+
+
+def _write_all(store: Store) -> None:
     try:
         entries = {
             run_id: _Entry(listed.version, listed.headline)

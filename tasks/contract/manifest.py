@@ -1,8 +1,8 @@
 """What a step leaves behind: a manifest of verified files, and a record that a run used it.
 
 Files are written first and the manifest last, in one atomic put: a manifest that exists is
-complete. Files lie under their own digest, so recomputing a step never changes a file that
-somebody else is reading.
+complete. A file lies under its own digest and a name of its publication, so recomputing a step
+never touches a file that somebody else is reading or removing.
 """
 
 import hashlib
@@ -52,6 +52,7 @@ class Manifest(_Document):
         facts: what the step found out, as JSON; the same for the same inputs.
         measurements: what may differ from one execution to the next (seconds, rates, device).
         produced_by: run, source revision and library versions, for provenance only.
+        used: when a step last found it; told by the published manifest alone, never by a record.
     """
 
     format: int = MANIFEST_FORMAT
@@ -64,6 +65,7 @@ class Manifest(_Document):
     measurements: dict[str, Any] = Field(default_factory=dict)
     produced_by: dict[str, str] = Field(default_factory=dict)
     created: datetime
+    used: datetime | None = None
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ import logging
 import mimetypes
 import os
 import platform
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -254,20 +255,28 @@ def fingerprint_of(step: Step, options: Options, inputs: Mapping[str, str]) -> s
 
 
 def find_manifest(store: Store, step: str, fingerprint: str) -> Manifest | None:
-    """The published result of this fingerprint, if every file of it is still in the store."""
-    content = store.read(artifact_key(step, fingerprint, "manifest.json"))
-    if content is None:
-        return None
-    try:
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError:
-        log.warning("%s: the stored manifest cannot be read: computing again", step)
-        return None
-    missing = missing_file(store, manifest)
-    if missing is not None:
-        log.warning("%s: stored file %r is gone or changed: computing again", step, missing)
-        return None
-    return manifest
+    """The published result of this fingerprint, if every file of it is still in the store.
+
+    That it was found is noted in it, by a conditional put. Retention takes a manifest away by a
+    conditional delete, so of the two that meet one fails: what was found stays.
+    """
+    key = artifact_key(step, fingerprint, "manifest.json")
+    while True:
+        content, etag = store.read_if_new(key, None) or (b"", "")
+        if not etag:
+            return None
+        try:
+            manifest = Manifest.model_validate_json(content)
+        except ValidationError:
+            log.warning("%s: the stored manifest cannot be read: computing again", step)
+            return None
+        missing = missing_file(store, manifest)
+        if missing is not None:
+            log.warning("%s: stored file %r is gone or changed: computing again", step, missing)
+            return None
+        used = manifest.model_copy(update={"used": now()})
+        if store.replace(key, used.model_dump_json(indent=1).encode(), etag):
+            return manifest.model_copy(update={"used": None})
 
 
 def missing_file(store: Store, manifest: Manifest) -> str | None:
@@ -326,10 +335,13 @@ def _publish(
     """Put every file, then the manifest."""
     paths = sorted(path for path in job.output.rglob("*") if path.is_file())
     names = [path.relative_to(job.output).as_posix() for path in paths]
+    publication = secrets.token_hex(4)
     pool = ThreadPoolExecutor(_UPLOADS, "upload")
     try:
         uploaded = pool.map(
-            lambda name, path: _upload(step, fingerprint, name, path, job), names, paths
+            lambda name, path: _upload(step, fingerprint, publication, name, path, job),
+            names,
+            paths,
         )
         files = dict(zip(names, uploaded, strict=True))
     finally:
@@ -351,10 +363,15 @@ def _publish(
     return manifest
 
 
-def _upload(step: Step, fingerprint: str, name: str, path: Path, job: Job) -> FileReference:
-    """Put one file under its own digest, and keep it as this machine's cached copy."""
+def _upload(
+    step: Step, fingerprint: str, publication: str, name: str, path: Path, job: Job
+) -> FileReference:
+    """Put one file under its own digest, and keep it as this machine's cached copy.
+
+    No two publications have a key in common, or an earlier one's removal could hit a later one.
+    """
     sha256 = sha256_of(path)
-    key = artifact_key(step.name, fingerprint, f"{sha256[:16]}/{name}")
+    key = artifact_key(step.name, fingerprint, f"{sha256[:16]}-{publication}/{name}")
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     reference = patiently(lambda: job.store.upload(path, key, sha256, content_type))
     job.cache.move_in(path, sha256)

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -40,6 +40,8 @@ from tasks.contract.manifest import FileReference
 from tasks.contract.patience import PAUSES
 
 _CHUNK = 1 << 20
+#: The most keys that S3 takes in one request.
+_DELETED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,15 @@ class ObjectHead:
     def version(self) -> str:
         """What tells one upload of an object from another."""
         return f"{self.etag}-{self.size}"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload in parts that has begun: it takes room, and no listing of objects shows it."""
+
+    key: str
+    id: str
+    begun: datetime
 
 
 class Store:
@@ -255,6 +266,44 @@ class Store:
         with self._translated(key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
+    def delete_if(self, key: str, etag: str) -> bool:
+        """Delete an object if it is still the one with this ETag; False if it is not."""
+        try:
+            with self._translated(key):
+                self._client.delete_object(Bucket=self.bucket, Key=key, IfMatch=f'"{etag}"')
+        except (_ReplacedError, _MissingObjectError):
+            return False
+        return True
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Delete many objects, a thousand with each request; one that is not there is no fault."""
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            some = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
+            with self._translated(keys[start]):
+                answer = self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": some, "Quiet": True}
+                )
+            for fault in answer.get("Errors", ()):
+                raise UnavailableError(
+                    f"the store did not delete {self.uri(fault['Key'])} ({fault['Code']}): "
+                    "try again later"
+                )
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[Upload]:
+        """The uploads in parts below a prefix that were begun and never ended."""
+        with self._translated(prefix):
+            pages = self._client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+                for item in page.get("Uploads", ()):
+                    yield Upload(item["Key"], item["UploadId"], item["Initiated"])
+
+    def abort_upload(self, upload: Upload) -> None:
+        """Drop the parts of an unfinished upload; one that has ended meanwhile is no fault."""
+        with suppress(_MissingObjectError), self._translated(upload.key):
+            self._client.abort_multipart_upload(
+                Bucket=self.bucket, Key=upload.key, UploadId=upload.id
+            )
+
     def upload(self, path: Path, key: str, sha256: str, content_type: str) -> FileReference:
         """Put a file of a known SHA-256 (in parts if it is large) and say what was put."""
         extra = {"ContentType": content_type, "Metadata": {"sha256": sha256}}
@@ -394,7 +443,7 @@ class Store:
         text = f"{code} {error}"
         if "NoSuchBucket" in text:
             return self._no_bucket()
-        if code in ("404", "NoSuchKey", "NotFound"):
+        if code in ("404", "NoSuchKey", "NoSuchUpload", "NotFound"):
             return _MissingObjectError(key)
         if status == 304:
             return _UnchangedError(key)

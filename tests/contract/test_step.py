@@ -19,7 +19,7 @@ from tasks.contract import patience
 from tasks.contract.cache import Cache
 from tasks.contract.config import Config, FetchOptions, PreprocessOptions
 from tasks.contract.errors import InputError, UnavailableError
-from tasks.contract.manifest import RunRecord, record_key
+from tasks.contract.manifest import Manifest, RunRecord, record_key
 from tasks.contract.step import (
     Artifact,
     Facts,
@@ -128,6 +128,31 @@ def test_a_damaged_result_is_computed_again(store: Store, cache: Cache, damage) 
     again = run_step(step_of(work), CONFIG, "r2", store, cache)
     assert (again.cached, work.calls) == (False, 2)
     assert run_step(step_of(work), CONFIG, "r3", store, cache).cached
+
+
+def test_that_a_result_was_found_is_noted_in_its_manifest_and_in_no_record(
+    store: Store, cache: Cache
+) -> None:
+    first = run_step(step_of(Counted()), CONFIG, "r1", store, cache)
+
+    def published() -> Manifest:
+        return Manifest.model_validate_json(store.read(first.manifest.key) or b"")
+
+    assert published().used is None
+    second = run_step(step_of(Counted()), CONFIG, "r2", store, cache)
+    used = published().used
+    assert used is not None
+    assert second.started < used < second.finished
+    assert published().digest == first.manifest.digest
+    assert run_step(step_of(Counted()), CONFIG, "r3", store, cache).manifest == first.manifest
+
+
+def test_no_two_publications_have_a_key_in_common(store: Store, cache: Cache) -> None:
+    first = run_step(step_of(Counted()), CONFIG, "r1", store, cache).manifest
+    again = run_step(step_of(Counted()), Config(force=True), "r2", store, cache).manifest
+    assert again.digest == first.digest
+    keys = [{file.key for file in made.files.values()} for made in (first, again)]
+    assert not keys[0] & keys[1]
 
 
 def test_force_computes_again(store: Store, cache: Cache) -> None:

@@ -195,3 +195,38 @@ def test_a_store_that_fails_within_an_upload_is_worth_a_retry(
     file.write_bytes(b"x")
     with pytest.raises(UnavailableError, match="HTTP 500 InternalError"):
         store.upload(file, "key", "0" * 64, "text/plain")
+
+
+def test_an_object_is_deleted_only_if_it_is_the_one_that_was_seen(store: Store) -> None:
+    store.write("a", b"1")
+    seen = store.head("a")
+    assert seen is not None
+    store.write("a", b"22")
+    assert store.delete_if("a", seen.etag) is False
+    assert store.read("a") == b"22"
+    there = store.head("a")
+    assert there is not None
+    assert store.delete_if("a", there.etag) is True
+    assert store.head("a") is None
+    assert store.delete_if("a", there.etag) in (True, False)  # whatever it says, it is no failure
+
+
+def test_many_objects_are_deleted_with_few_requests(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"many/{number}" for number in range(25)]
+    for key in keys:
+        store.write(key, b"x")
+    monkeypatch.setattr("tasks.contract.store._DELETED_AT_ONCE", 10)
+    store.delete_all([*keys[:-1], "many/that is not there"])
+    assert [head.key for head in store.list("many/")] == [keys[-1]]
+    store.delete_all([])
+
+
+def test_an_upload_that_was_never_finished_is_found_and_dropped(store: Store) -> None:
+    begun = store._client.create_multipart_upload(Bucket=store.bucket, Key="parts/a.bin")
+    [upload] = store.unfinished_uploads("parts/")
+    assert (upload.key, upload.id) == ("parts/a.bin", begun["UploadId"])
+    store.abort_upload(upload)
+    store.abort_upload(upload)
+    assert not list(store.unfinished_uploads("parts/"))

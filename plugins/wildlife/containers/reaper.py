@@ -21,10 +21,9 @@ from tasks.contract.store import StoreSettings
 from wildlife.containers import stopper
 from wildlife.containers.engine import local_url
 from wildlife.containers.labels import Owner, bucket_filter, bucket_label
+from wildlife.identity import ENDED
 from wildlife.settings import docker_settings, settings
 
-#: States after which a task does not run again unless somebody clears it.
-_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 StateOf = Callable[[Owner], str | None]
 
 
@@ -61,7 +60,7 @@ def dead_containers(found: list[Found], state_of: StateOf) -> list[Found]:
 
 def _is_dead(owner: Owner, state_of: StateOf) -> bool:
     try:
-        return state_of(owner) in _ENDED
+        return state_of(owner) in ENDED
     except NoSuchTaskError:
         return True
 

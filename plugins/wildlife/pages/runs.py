@@ -102,7 +102,10 @@ def all_runs(store: Store) -> list[Run]:
         started = known.started if known else left.get(run_id)
         return Run(run_id, when or started, headline, when is not None, known, run_id == promoter)
 
-    names = listed.keys() | airflow.keys() | bare.keys() | left.keys()
+    # Retention has taken what such a run left, and there is nothing more to say of it.
+    succeeded = {name for name, known in airflow.items() if known.state == "success"}
+    removed = succeeded - folders.result() - listed.keys() - bare.keys()
+    names = listed.keys() | airflow.keys() - removed | bare.keys() | left.keys()
     return ordered(map(run, names), "when", descending=True)
 
 
@@ -145,14 +148,18 @@ class _ReadBefore:
         one on.
         """
         newer = read_file_of_all(store, self._etag)
+        lacking = False
         if newer is not None:
             found, self._etag = newer
+            lacking = not self._headlines.keys() <= found.keys()  # removed, or overwritten
             self._headlines = {**self._headlines, **found}
         if self._checked is None:
             with self._checking:
                 if self._checked is None and not self._etag:  # there is no file, or it is broken
                     self._headlines = read_headlines(store, self._headlines)
                 self._checked = time.monotonic()
+        elif lacking:
+            self._headlines = read_headlines(store, self._headlines)
         elif time.monotonic() - self._checked > _UNCHECKED_SECONDS:
             threading.Thread(target=self._check, args=(store,), daemon=True).start()
         return self._headlines

@@ -11,8 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tasks.contract.champion import CHAMPION_KEY, read_champions, write_champions
+from tasks.contract.config import RetentionOptions
 from tasks.contract.manifest import now
 from tasks.contract.store import Store
+from tasks.retention import retain
 from tests.plugins.pages.published import airflow_run, champion, publish
 from wildlife.pages import runs, zipped
 
@@ -92,11 +94,13 @@ def test_a_run_that_is_not_finished_shows_as_what_it_is(
     publish(connected, "repeated", hours_ago=2)
     connected.write("runs/forgotten/fetch.json", b"{}")
     connected.write("runs/<b>/fetch.json", b"{}")
+    connected.write("runs/lost/fetch.json", b"{}")
     started = now() - timedelta(minutes=5)
     with (
         airflow_run("at-work", "running", started),
         airflow_run("broke", "failed", started - timedelta(hours=3)),
         airflow_run("lost", "success", started - timedelta(hours=4)),
+        airflow_run("removed", "success", started - timedelta(hours=5)),
         airflow_run("repeated", "running", started),
     ):
         assert listed(viewer) == ["forgotten", "at-work", "good", "repeated", "broke", "lost"]
@@ -109,6 +113,26 @@ def test_a_run_that_is_not_finished_shows_as_what_it_is(
     assert lost.endswith("no report in Airflow")
     assert forgotten.endswith("UTC forgotten – – – – – – unfinished")
     assert '<meta http-equiv="refresh" content="60">' in page.text
+
+
+def test_a_run_that_retention_removes_is_off_the_list_at_once(
+    viewer: TestClient, connected: Store
+) -> None:
+    publish(connected, "old", hours_ago=2)
+    publish(connected, "new", hours_ago=1)
+    with airflow_run("old", "success"), airflow_run("new", "success"):
+        assert listed(viewer) == ["new", "old"]
+        done = retain(
+            connected,
+            RetentionOptions(keep_reports=0, keep_days=0, grace_days=1),
+            lambda: ["new"],
+            dry_run=False,
+            moment=now() + timedelta(days=9),
+        )
+        assert [removal.name for removal in done.removed] == ["old"]
+        assert listed(viewer) == ["new"]
+        assert "older than what is kept" in viewer.get("/wildlife/reports/old").text
+        assert viewer.get("/wildlife/reports/new").status_code == 200
 
 
 def test_a_headline_that_cannot_be_read_is_said_and_the_report_still_opens(
