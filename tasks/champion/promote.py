@@ -3,7 +3,7 @@
 import logging
 
 from tasks.champion.decide import Answers, challenger_in, decision_in
-from tasks.champion.situation import situation_of
+from tasks.champion.situation import Situation, situation_of
 from tasks.contract.champion import ATTEMPTS, Champion, Data, write_champions
 from tasks.contract.decision import Decision
 from tasks.contract.errors import UnavailableError
@@ -33,7 +33,7 @@ def promote(job: Job, answers: Answers) -> Facts:
         objection = champions.objection_to(challenger.manifest, job.run_id, forced=job.forced)
         if objection:
             decision = decision.model_copy(update={"promotes": False, "reason": objection})
-        elif situation.digest != decision.situation:
+        elif not _met(decision, situation):
             log.info("the champion is another one by now: comparing with that one")
             decision = decision_in(job, situation, answers)
         if not decision.promotes:
@@ -44,6 +44,14 @@ def promote(job: Job, answers: Answers) -> Facts:
             log.info("promoted: %s", decision.in_one_line)
             return _facts(decision, situation.digest, crowned, job)
     raise UnavailableError("other runs keep changing the champion: try again later")
+
+
+def _met(decision: Decision, situation: Situation) -> bool:
+    """Whether the decision is about the champion that there is; what people said is no matter."""
+    opponent = situation.opponent
+    present = (opponent.name, opponent.promoted) if opponent else ("", None)
+    same = present == (decision.champion, decision.champion_promoted)
+    return same and situation.trouble in ("", decision.trouble)
 
 
 def _facts(decision: Decision, situation: str, crowned: Champion | None, job: Job) -> Facts:

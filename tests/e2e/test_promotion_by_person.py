@@ -74,10 +74,8 @@ class Visitor(AirflowClient):
 
     def promotions(self) -> list[str]:
         """The runs that published the champion, newest first."""
-        assets = self._read("/api/v2/assets?uri_pattern=wildlife://champion")["assets"]
-        if not assets:
-            return []
-        events = self._read(f"/api/v2/assets/events?asset_id={assets[0]['id']}&order_by=-timestamp")
+        events = self._read("/api/v2/assets/events?source_task_id=promote&order_by=-timestamp")
+        assert {event["uri"] for event in events["asset_events"]} <= {"wildlife://champion"}
         return [event["extra"]["run_id"] for event in events["asset_events"]]
 
     def _where(self, run_id: str) -> str:
