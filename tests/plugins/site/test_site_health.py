@@ -82,10 +82,5 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "scheduler" in capsys.readouterr().err
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Airflow's provider 3.26 imports a name that the locked Celery 5.7 has no more: lock an "
-    "earlier Celery, or a provider that knows 5.7, and remove this mark",
-)
 def test_the_locked_celery_is_one_that_airflow_can_use() -> None:
     assert hasattr(database, "retry"), "no CeleryExecutor and no worker start without it"
