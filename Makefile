@@ -54,6 +54,10 @@ lint: setup ## ruff (style, bugs, formatting) and mypy (types)
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 
+.PHONY: drill
+drill: setup ## the fault drill: a site of two workers on this machine, every part killed once (20 minutes)
+	@$(VENV)/python -m pytest -q -s -m drill tests/drill
+
 .PHONY: bench
 bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare pages"], or a simulated year: ARGS=year
 	@$(VENV)/python -m benchmarks $(ARGS)
