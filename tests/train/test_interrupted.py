@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -80,12 +80,16 @@ def b0_stand_in(
 
 @contextmanager
 def attempt(
-    machine: Path, log: Path, save_seconds: float = 60.0
+    machine: Path, log: Path | int, save_seconds: float = 60.0
 ) -> Iterator[subprocess.Popen[str]]:
-    """One attempt at training, on a machine of its own: its disk is empty. Its log is a file."""
+    """One attempt at training, on a machine of its own: its disk is empty.
+
+    Args:
+        log: the file that its log goes to, or ``subprocess.PIPE``.
+    """
     arguments = ["train_scratch", "--run-id", "r1", "--config", json.dumps(OPTIONS)]
     with (
-        log.open("w") as file,
+        (nullcontext(log) if isinstance(log, int) else log.open("w")) as file,
         subprocess.Popen(
             [sys.executable, "-c", CHILD, str(save_seconds), *arguments],
             cwd=ROOT,
@@ -191,6 +195,26 @@ def test_a_training_ended_by_sigterm_and_by_sigkill_ends_as_an_undisturbed_one(
     assert not list(store.list("checkpoints/"))
     train_undisturbed(store, cache, prepared)
     assert_trained_alike(store, cache, tmp_path)
+
+
+def test_a_training_whose_worker_is_dead_saves_before_it_ends(
+    store: Store, prepared: Prepared, tmp_path: Path
+) -> None:
+    """Nobody reads its log any more when the keeper asks it to end."""
+    prepared.photos["train"] = BATCHES // 2
+    prepared.publish(store, Cache(tmp_path / "cache"))
+
+    def training() -> bool:
+        progress = read_progress(store, "r1", "train_scratch")
+        return progress is not None and progress.phase == "training"
+
+    with attempt(tmp_path / "one", subprocess.PIPE) as child:
+        assert child.stdout is not None
+        until(child, training)
+        child.stdout.close()
+        child.send_signal(signal.SIGTERM)
+        child.wait(300)
+    assert furthest(store, tmp_path) > (0, 0)
 
 
 def test_killed_again_and_again_at_random_a_training_ends_as_an_undisturbed_one(
