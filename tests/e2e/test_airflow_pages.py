@@ -13,10 +13,10 @@ import pytest
 
 from embedded.airflow import AirflowClient, start_airflow, stop_airflow
 from embedded.bucket import choose_archive
-from embedded.ports import free_ports
-from embedded.settings import STORE_PORTS, Settings
+from embedded.settings import Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store, StoreSettings
+from tests.e2e.stack import stack_in
 from tests.plugins.pages.published import publish
 
 if TYPE_CHECKING:
@@ -48,14 +48,7 @@ def settings(
     browser_kind: "type[Browser]", tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
     """A stack of the tests' own, with the synthetic sample in its bucket."""
-    first = free_ports(STORE_PORTS + 1)
-    settings = Settings(
-        _env_file=None,
-        home=tmp_path_factory.mktemp("home"),
-        store_port=first,
-        airflow_port=first + STORE_PORTS,
-        runner="process",
-    )
+    settings = stack_in(tmp_path_factory.mktemp("home"))
     start_store(settings)
     try:
         choose_archive(store_of(settings), None)

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from embedded.airflow import AirflowClient, start_airflow, stop_airflow
-from embedded.ports import free_ports
 from embedded.sample import write_sample
-from embedded.settings import STORE_PORTS, Settings
+from embedded.settings import Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store, StoreSettings
+from tests.e2e.stack import stack_in
 from tests.plugins.alerts.listeners import (
     TOKEN,
     Mailbox,
@@ -90,14 +90,7 @@ def ears() -> Iterator[Listeners]:
 @pytest.fixture(scope="module")
 def stack(ears: Listeners, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A store and an Airflow of the tests' own."""
-    first = free_ports(STORE_PORTS + 1)
-    settings = Settings(
-        _env_file=None,
-        home=tmp_path_factory.mktemp("home"),
-        store_port=first,
-        airflow_port=first + STORE_PORTS,
-        runner="process",
-    )
+    settings = stack_in(tmp_path_factory.mktemp("home"))
     start_store(settings)
     try:
         start_airflow(settings)

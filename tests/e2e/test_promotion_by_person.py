@@ -10,13 +10,13 @@ import pytest
 
 from embedded.airflow import AirflowClient, start_airflow, stop_airflow
 from embedded.bucket import SAMPLE_KEY, choose_archive
-from embedded.ports import free_ports
-from embedded.settings import STORE_PORTS, Settings
+from embedded.settings import Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.champion import read_champions
 from tasks.contract.manifest import report_prefix
 from tasks.contract.step import read_record
 from tasks.contract.store import Store, StoreSettings
+from tests.e2e.stack import stack_in
 from tests.plugins.waiting import wait_for
 
 pytestmark = pytest.mark.airflow
@@ -28,14 +28,7 @@ SECONDS = 240
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A stack of the tests' own that asks a person, with the synthetic sample in its bucket."""
-    first = free_ports(STORE_PORTS + 1)
-    settings = Settings(
-        _env_file=None,
-        home=tmp_path_factory.mktemp("home"),
-        store_port=first,
-        airflow_port=first + STORE_PORTS,
-        runner="process",
-    )
+    settings = stack_in(tmp_path_factory.mktemp("home"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("WILDLIFE_PROMOTE_BY", "person")
         start_store(settings)

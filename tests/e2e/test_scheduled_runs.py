@@ -19,13 +19,13 @@ import pytest
 
 import embedded.airflow
 from embedded.airflow import AirflowClient, airflow_environment, start_airflow, stop_airflow
-from embedded.ports import free_ports
 from embedded.process import Program
-from embedded.settings import ROOT, STORE_PORTS, Settings
+from embedded.settings import ROOT, Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.manifest import RunRecord, record_key
 from tasks.contract.store import Store, StoreSettings
 from tasks.registry import STEP_NAMES
+from tests.e2e.stack import stack_in
 from tests.plugins.waiting import wait_for
 from tests.preprocess.archives import class_folders
 from wildlife.links import report_link
@@ -162,14 +162,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5",
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     }
-    first = free_ports(STORE_PORTS + 1)
-    settings = Settings(
-        _env_file=None,
-        home=tmp_path_factory.mktemp("home"),
-        store_port=first,
-        airflow_port=first + STORE_PORTS,
-        runner="process",
-    )
+    settings = stack_in(tmp_path_factory.mktemp("home"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "SCHEDULE": YEARLY,
