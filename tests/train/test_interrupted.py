@@ -89,7 +89,7 @@ def attempt(
     """
     arguments = ["train_scratch", "--run-id", "r1", "--config", json.dumps(OPTIONS)]
     with (
-        (nullcontext(log) if isinstance(log, int) else log.open("w")) as file,
+        nullcontext(log) if isinstance(log, int) else log.open("w") as file,
         subprocess.Popen(
             [sys.executable, "-c", CHILD, str(save_seconds), *arguments],
             cwd=ROOT,
