@@ -114,7 +114,8 @@ Fault = Callable[[Drill], Row]
 def worker_is_killed(drill: Drill) -> Row:
     """The worker and all that Airflow runs in it, not the step: its keeper has to end that."""
     began, steps = time.monotonic(), drill.site.steps()
-    attempt, done = drill.require_training(), drill.trained()
+    attempt, before = drill.require_training(), drill.progress()
+    assert before is not None
     assert steps, "no step runs on the worker"
     drill.site.kill("worker-gpu")
     psutil.wait_procs(steps, timeout=90)
@@ -124,13 +125,12 @@ def worker_is_killed(drill: Drill) -> Row:
     missed = time.monotonic() - began
     drill.wait_for_training(attempt + 1)
     seconds = time.monotonic() - began
-    resumed = resumed_from(drill.site.step_logs(drill.run_id, STEP)[attempt + 1], drill)
     return Row(
         "the GPU worker is killed (SIGKILL, with its children)",
         f"its keeper had the step save and end in {ended:.0f} s; the scheduler missed its "
         f"heartbeat after {missed:.0f} s; try {attempt + 1} went on from the checkpoint",
         seconds,
-        batches_lost(done, resumed),
+        batches_lost(before, drill.site.step_logs(drill.run_id, STEP)[attempt + 1]),
     )
 
 
@@ -313,17 +313,17 @@ def workers_that_answer(site: Site) -> int:
     return 0
 
 
-def resumed_from(log: str, drill: Drill) -> int:
-    """Batches that a try found done, by what it says of its checkpoint."""
+def batches_lost(before: TrainProgress, log: str) -> str:
+    """What a training has to do again, by what its next try says of the checkpoint it found.
+
+    Args:
+        before: how far it was.
+        log: of the next try.
+    """
     told = re.search(r"going on from the checkpoint of epoch (\d+) after (?:(\d+) of|its)", log)
     assert told is not None, f"the retry began anew:\n{log[-2000:]}"
-    now = drill.progress()
-    assert now is not None
-    if told[2] is None:  # after its validation
-        return int(told[1]) * now.batches
-    return (int(told[1]) - 1) * now.batches + int(told[2])
-
-
-def batches_lost(done: int, resumed: int) -> str:
-    lost = max(0, done - resumed)
-    return f"{lost} batches, trained again" if lost else "no batch"
+    epochs, batches = int(told[1]), 0
+    if told[2] is not None:  # in the midst of it; else after its validation
+        epochs, batches = epochs - 1, int(told[2])
+    lost = (before.epoch - epochs) * before.batches + before.batch - batches
+    return f"{lost} batches, trained again" if lost > 0 else NOTHING

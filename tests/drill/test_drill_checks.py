@@ -3,8 +3,10 @@
 import pytest
 
 from tasks.contract.manifest import FileReference, Manifest, now
+from tasks.contract.progress import TrainProgress
 from tasks.contract.store import Store
 from tests.drill.checks import faults_of_bucket
+from tests.drill.faults import batches_lost
 from tests.drill.record import Row, table
 
 pytestmark = pytest.mark.store
@@ -71,3 +73,17 @@ def test_the_record_is_a_table() -> None:
     assert (
         table([row]).splitlines()[-1] == "| Redis is restarted | nobody noticed | 12 s | nothing |"
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "lost"),
+    [
+        ("epoch 4 after 5 of 11 batches", "nothing"),
+        ("epoch 4 after its validation", "nothing"),
+        ("epoch 3 after its validation", "4 batches, trained again"),
+        ("epoch 2 after 9 of 11 batches", "17 batches, trained again"),
+    ],
+)
+def test_what_a_retry_trains_again_is_counted(told: str, lost: str) -> None:
+    before = TrainProgress.model_construct(epoch=3, batch=4, batches=11)
+    assert batches_lost(before, f"going on from the checkpoint of {told}, made") == lost
