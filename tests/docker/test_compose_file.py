@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.compose import compose_program
+from tests.drill.settings import SITE
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 AIRFLOW = ("init", "api", "scheduler", "dag-processor", "triggerer", "worker-cpu", "worker-gpu")
@@ -106,6 +107,17 @@ def test_a_service_gets_its_own_secrets_and_their_words_stand_nowhere(
     said = json.dumps(services)
     for file in (site / "secrets").iterdir():
         assert file.read_text().strip() not in said, file.name
+
+
+def test_airflow_has_the_settings_that_the_fault_drill_has_proven(
+    compose: list[str], site: Path
+) -> None:
+    given = read(compose, site)["services"]["scheduler"]["environment"]
+    found = {name: given.get(name) for name in SITE}
+    for settings in (found, proven := dict(SITE)):
+        extra = settings["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"]
+        settings["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"] = json.loads(extra)
+    assert found == proven
 
 
 def test_images_and_slots_are_settings(compose: list[str], site: Path) -> None:

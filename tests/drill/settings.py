@@ -1,6 +1,7 @@
 """What Airflow needs beyond its defaults at a site of several machines.
 
-``docs/site-drill.md`` gives the reasons; the drill runs with these and nothing else.
+``docs/site-drill.md`` gives the reasons; the drill runs with these and nothing else, and
+``docker/compose.yaml`` has the same, as ``tests/docker/test_compose_file.py`` sees to.
 """
 
 import json
@@ -10,7 +11,6 @@ SITE = {
     "AIRFLOW__CORE__AUTH_MANAGER": (
         "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
     ),
-    "AIRFLOW__CORE__PARALLELISM": "32",
     # A worker that is gone is noticed in 90 s, not in 300.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
     # A scheduler that comes back takes up the tasks of its forerunner in 30 s, not in 300.
@@ -20,7 +20,7 @@ SITE = {
     "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "20",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     # Longer than any step may take (WILDLIFE_STEP_TIMEOUT_HOURS): else it is delivered again.
-    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "90000",
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "604800",
     # A broker that refuses connections while a step is queued is tried again, and not taken for
     # the step's failure: Celery's own three attempts, half a second in all, are too few.
     "AIRFLOW__CELERY__OPERATION_TIMEOUT": "5.0",
