@@ -25,6 +25,7 @@ from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.store import Store, StoreSettings
 from tests.drill.servers import Postgres, Redis
 from tests.drill.settings import NOT_FOR_WORKERS, SITE
+from wildlife.identity import DAG_ID
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 #: For so long a part that has ended stays away, as under an init system.
@@ -181,13 +182,21 @@ class Site:
         return self.parts[name].program.log_file.read_text(errors="replace")
 
     def step_logs(self, run_id: str, step: str) -> dict[int, str]:
-        """The log of each try of a step as its worker wrote it, wherever it ran."""
-        logs: dict[int, str] = {}
+        """The log of each try of a step: on its worker's disk while it runs, then in the bucket."""
+        place = f"dag_id={DAG_ID}/run_id={run_id}/task_id={step}/"
+        texts: list[tuple[str, str]] = []
         for part in self.parts.values():
-            folder = part.host / "airflow" / "logs"
-            for file in folder.glob(f"dag_id=*/run_id={run_id}/task_id={step}/attempt=*.log"):
-                number = int(file.stem.partition("=")[2])
-                logs[number] = logs.get(number, "") + "\n".join(_events(file))
+            folder = part.host / "airflow" / "logs" / place
+            texts += [
+                (file.name, file.read_text(errors="replace")) for file in folder.glob("*.log")
+            ]
+        for head in self.store.list(f"logs/{place}"):
+            content = self.store.read(head.key) or b""
+            texts.append((head.key.rpartition("/")[2], content.decode(errors="replace")))
+        logs: dict[int, str] = {}
+        for name, text in texts:
+            number = int(name.partition("=")[2].partition(".")[0])
+            logs[number] = logs.get(number, "") + "\n".join(_events(text))
         return logs
 
     def task(self, run_id: str, step: str) -> dict[str, Any]:
@@ -259,9 +268,9 @@ class Site:
                     part.start()
 
 
-def _events(file: Path) -> Iterable[str]:
+def _events(log: str) -> Iterable[str]:
     """The messages of a task's log, which is one JSON object a line."""
-    for line in file.read_text(errors="replace").splitlines():
+    for line in log.splitlines():
         try:
             yield str(json.loads(line)["event"])
         except (ValueError, KeyError, TypeError):
