@@ -71,6 +71,14 @@ class Site:
         """What Compose prints."""
         return self._composed(*arguments, stdin=stdin).decode()
 
+    def up(self) -> None:
+        """Bring it up, and wait until all of it works; what ``init`` says is the reason if not."""
+        try:
+            self.compose("up", "--detach")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.compose('logs', 'init')}") from None
+        self.wait_until_healthy()
+
     def dump(self) -> bytes:
         """The database, as docs/operating.md saves it."""
         dump = ("pg_dump", "--username", "airflow", "--format", "custom", "airflow")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from celery.backends import database
 
 from embedded.sample import write_sample
 from tasks.contract.manifest import RunRecord, record_key, report_prefix
@@ -18,14 +17,7 @@ from tests.e2e.composed import Site, wait_slowly
 from tests.engine import Engine
 from wildlife.containers.labels import BUCKET
 
-pytestmark = [
-    pytest.mark.airflow,
-    pytest.mark.docker,
-    pytest.mark.skipif(
-        not hasattr(database, "retry"),
-        reason="no Celery worker starts with the locked Celery (test_site_health.py)",
-    ),
-]
+pytestmark = [pytest.mark.airflow, pytest.mark.docker]
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = "wildlife-services:bookworm"
@@ -50,8 +42,7 @@ def site(
     images = dict(line.split("=") for line in made.stdout.splitlines()[-3:])
     site = Site(tmp_path_factory.mktemp("site"), engine, compose, images)
     try:
-        site.compose("up", "--detach")
-        site.wait_until_healthy()
+        site.up()
         site.log_in()
         put_inputs(site, tmp_path_factory.mktemp("sample"))
         yield site
@@ -139,8 +130,7 @@ def test_what_was_dumped_can_be_restored(site: Site) -> None:
     restore = ["exec", "-T", "postgres", "pg_restore", "--username", "airflow"]
     site.compose(*restore, "--dbname", "airflow", "--clean", "--if-exists", stdin=dump)
     assert site.compose(*psql, "--command", count).strip() == before
-    site.compose("up", "--detach")
-    site.wait_until_healthy()
+    site.up()
     assert site.run("first") == "success"
     content = site.store.read(record_key("first", "compare")) or b""
     assert RunRecord.model_validate_json(content).run_id == "first"
