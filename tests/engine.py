@@ -50,6 +50,23 @@ def missing() -> str | None:
     return None
 
 
+def what_cuts_bridges_off() -> str | None:
+    """Why containers on one bridge of this engine do not reach each other; None if they do.
+
+    The machine's own engine makes the firewall drop what it does not know, and leaves it so.
+    """
+    filters = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not filters.exists() or filters.read_text().strip() == "0":
+        return None
+    told = subprocess.run(["iptables", "--list-rules", "FORWARD"], capture_output=True, text=True)
+    if "-P FORWARD DROP" not in told.stdout:
+        return None
+    return (
+        "needs bridges whose containers reach each other, which the firewall, as this machine's "
+        "engine has it, drops: stop that engine, then iptables --policy FORWARD ACCEPT"
+    )
+
+
 class Engine:
     """A ``dockerd`` and the ``containerd`` below it, which outlives its restarts.
 
