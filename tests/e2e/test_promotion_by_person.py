@@ -10,6 +10,7 @@ import pytest
 
 from embedded.airflow import AirflowClient, start_airflow, stop_airflow
 from embedded.bucket import SAMPLE_KEY, choose_archive
+from embedded.process import Program
 from embedded.settings import Settings
 from embedded.store import start_store, stop_store, store_environment
 from tasks.contract.champion import read_champions
@@ -61,6 +62,9 @@ class Visitor(AirflowClient):
         return self._read(self._where(run_id))  # type: ignore[no-any-return]
 
     def answer(self, run_id: str, option: str) -> None:
+        # Airflow 3.3.2 forgets an answer that comes before the node's process has ended, and asks
+        # anew: no person is that quick, a test is.
+        wait_for(lambda: self._has_let_go(run_id), 60)
         body = {"chosen_options": [option], "params_input": {}}
         answer = self._request("PATCH", self._where(run_id), json=body)
         assert answer.status_code == 200, answer.text
@@ -70,6 +74,12 @@ class Visitor(AirflowClient):
         events = self._read("/api/v2/assets/events?source_task_id=promote&order_by=-timestamp")
         assert {event["uri"] for event in events["asset_events"]} <= {"wildlife://champion"}
         return [event["extra"]["run_id"] for event in events["asset_events"]]
+
+    def _has_let_go(self, run_id: str) -> bool:
+        """Whether the scheduler has heard that the process of the node that asks has ended."""
+        log = Program("airflow-scheduler", self._settings.home).log_file.read_text()
+        said = f"TaskInstance Finished: dag_id={self.dag_id}, task_id=approve, run_id={run_id},"
+        return said in log
 
     def _where(self, run_id: str) -> str:
         run = f"/api/v2/dags/{self.dag_id}/dagRuns/{run_id}"
