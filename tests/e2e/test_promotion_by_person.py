@@ -72,7 +72,7 @@ class Visitor(AirflowClient):
     def promotions(self) -> list[str]:
         """The runs that published the champion, newest first."""
         events = self._read("/api/v2/assets/events?source_task_id=promote&order_by=-timestamp")
-        assert {event["uri"] for event in events["asset_events"]} <= {"wildlife://champion"}
+        assert {event["name"] for event in events["asset_events"]} <= {"wildlife_champion"}
         return [event["extra"]["run_id"] for event in events["asset_events"]]
 
     def _has_let_go(self, run_id: str) -> bool:
