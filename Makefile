@@ -60,11 +60,11 @@ drill: setup ## the fault drill: a site of two workers on this machine, every pa
 
 .PHONY: bench
 bench: setup ## measure against the plain way of doing it: [ARGS="preprocess reading near-duplicates training compare pages"], or a simulated year: ARGS=year
-	@$(VENV)/python -m benchmarks $(ARGS)
+	@PYTHONPATH=plugins $(VENV)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-full
 bench-full: setup ## 14,013 photos through store, fetch, preprocess and trainings (about 15 GB of disk, 25 minutes)
-	@$(VENV)/python -m benchmarks --full
+	@PYTHONPATH=plugins $(VENV)/python -m benchmarks --full
 
 .PHONY: image
 image: ## build the training image with Docker: [TARGET=gpu] [TARGET=airflow: a site's Airflow] [BASE=python:3.12-slim]
